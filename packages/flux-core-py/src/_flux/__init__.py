@@ -1,0 +1,1 @@
+"""Private parts of the Flux bindings; see `_flux._core`."""

@@ -1,0 +1,510 @@
+"""The state of one handle: its connection, outstanding RPCs, and messages not yet dispatched.
+
+A `Session` is driven from outside, by a blocking call (`Session.wait`), by the reactor through a
+`Dispatcher`, or by an asyncio loop that runs the reactor; none of them repeats what another does.
+
+What arrives is sorted once, in `Session.receive`.  A response goes to its future at once, found
+by matchtag; its continuation, and every other message, waits in `Session.ready` in order of
+arrival until a dispatcher takes it.  So a blocking call inside a callback serves its own future,
+and the rest is as if it had arrived later.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Callable
+from weakref import ref
+
+from flux._codec import RequestEncoder, Splitter, decode, payload_of
+from flux._connector import Connector, MemoryConnector
+from flux._sigint import Interruptible
+from flux.constants import (
+    FLUX_MATCHTAG_NONE,
+    FLUX_MSGFLAG_NORESPONSE,
+    FLUX_MSGFLAG_STREAMING,
+    FLUX_MSGTYPE_EVENT,
+    FLUX_MSGTYPE_REQUEST,
+    FLUX_MSGTYPE_RESPONSE,
+    FLUX_O_MATCHDEBUG,
+    FLUX_O_TRACE,
+    FLUX_ROLE_NONE,
+    FLUX_ROLE_OWNER,
+    FLUX_USERID_UNKNOWN,
+)
+from flux.future import Failure, Future
+from flux.message import Message
+
+if TYPE_CHECKING:
+    from flux.core.reactor import Reactor
+    from flux.core.watchers import MessageWatcher
+    from flux.rpc import RPC
+
+#: Bytes to ask the connection for at a time.
+READ_SIZE = 1 << 16
+
+#: Messages written together at most, while the reactor runs.
+MAX_CORKED = 64
+
+#: Distinct (topic, nodeid, flags) whose encoded form is remembered.
+MAX_ENCODERS = 256
+
+#: Distinct topics whose message watchers are remembered.
+MAX_ROUTES = 1024
+
+_get_ident = threading.get_ident
+
+
+class Session:
+    """One connection and what is under way on it.
+
+    Attributes:
+        connector: Moves the bytes.
+        uri: Where the connection leads, for messages to the user.
+        rpcs: The outstanding RPCs by matchtag.  One that nobody refers to any more leaves its
+            matchtag taken until the last response has come.
+        ready: Messages and futures with a continuation, in order of arrival.
+        error: Why the connection is of no use any more, or None.
+        attrs: Broker attributes that never change.
+    """
+
+    def __init__(self, connector: Connector, uri: str, flags: int = 0) -> None:
+        self.connector = connector
+        self.uri = uri
+        self.flags = flags
+        self.rpcs: dict[int, ref[RPC]] = {}
+        self.ready: deque[Message | Future] = deque()
+        self.error: OSError | None = None
+        self.attrs: dict[str, str] = {}
+        self._splitter = Splitter()
+        self._encoders: dict[tuple[str, int, int], RequestEncoder] = {}
+        self._tags: list[int] = []
+        self._newest_tag = 0
+        self._out: list[bytes] = []
+        self._unsent = memoryview(b"")
+        self._corks = 0
+        self._owner = 0
+        self._poll: select.poll | None = None
+        self._recv = connector.recv
+        self._post: Callable[[Message], None] | None = None
+        if isinstance(connector, MemoryConnector):
+            connector.deliver = self.accept
+            self._post = connector.post
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self.connector.close()
+
+    # -- sending
+
+    def encoder(self, topic: str, nodeid: int, bits: int) -> RequestEncoder:
+        """Return the encoder for requests of one kind."""
+        key = (topic, nodeid, bits)
+        encoder = self._encoders.get(key)
+        if encoder is None:
+            if len(self._encoders) >= MAX_ENCODERS:
+                self._encoders.clear()
+            encoder = RequestEncoder(topic, bits, *self.connector.credentials, nodeid)
+            self._encoders[key] = encoder
+        return encoder
+
+    def request(self, rpc: RPC, encoder: RequestEncoder, data: bytes | None) -> int:
+        """Send a request that an RPC waits for, and return its matchtag."""
+        if self._tags:
+            tag = self._tags.pop()
+        else:
+            tag = self._newest_tag = self._newest_tag + 1
+        try:
+            self.send(encoder.encode(data, tag))
+        except BaseException:
+            self._tags.append(tag)
+            raise
+        self.rpcs[tag] = ref(rpc)
+        return tag
+
+    def send_message(self, msg: Message, flags: int = 0) -> None:
+        """Send a message, filling in the connection's credentials where it has none."""
+        userid, rolemask = self.connector.credentials
+        if userid != FLUX_USERID_UNKNOWN or rolemask:
+            msg = msg.copy()
+            if msg.userid == FLUX_USERID_UNKNOWN:
+                msg.userid = userid
+            if msg.rolemask == FLUX_ROLE_NONE:
+                msg.rolemask = rolemask
+        if self._post is not None:
+            self._post(msg)
+        else:
+            self.send(msg.to_stream())
+
+    def send(self, data: bytes) -> None:
+        """Send an encoded message: at once, or at the end of the reactor's turn.
+
+        Raises:
+            OSError: EPIPE, the connection is lost.
+            RuntimeError: Another thread is using the handle.
+        """
+        if self.error is not None:
+            raise self._broken_pipe()
+        if self._owner and self._owner != _get_ident():
+            raise RuntimeError("a Flux handle in use by one thread was used by another")
+        if self.flags & FLUX_O_TRACE:
+            self._trace(">", data)
+        self._out.append(data)
+        if not self._corks or len(self._out) >= MAX_CORKED:
+            self.flush(block=True)
+            if self.error is not None:
+                raise self._broken_pipe()
+
+    def _broken_pipe(self) -> OSError:
+        assert self.error is not None
+        return OSError(errno.EPIPE, f"cannot send to {self.uri}: {self.error.strerror}")
+
+    def flush(self, block: bool = False) -> bool:
+        """Write what is to be written.  A lost connection is noted in `error`, not raised.
+
+        Args:
+            block: Wait until all of it is.
+
+        Returns:
+            True if some of it is still unsent.
+        """
+        send = self.connector.send
+        while self.error is None:
+            if not self._unsent:
+                out = self._out
+                if not out:
+                    return False
+                data = out[0] if len(out) == 1 else b"".join(out)
+                self._out = []
+            else:
+                data = self._unsent  # type: ignore[assignment]
+            try:
+                sent = send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as exc:
+                # What the broker sent before it went away is still to be read.
+                while self.error is None:
+                    if not self.receive():
+                        self.fail(exc)
+                break
+            if sent == len(data):
+                self._unsent = memoryview(b"")
+                continue
+            self._unsent = memoryview(data)[sent:]
+            if not block:
+                return True
+            # The peer may be waiting for us to read before it reads on.
+            self._wait_io(None, select.POLLIN | select.POLLOUT)
+        return False
+
+    def cork(self) -> None:
+        """From now on, write once a turn; see `flush`."""
+        self._corks += 1
+
+    def uncork(self) -> None:
+        """Write at once again."""
+        self._corks -= 1
+        if not self._corks and (self._out or self._unsent):
+            self.flush(block=True)
+
+    # -- receiving
+
+    def receive(self) -> bool:
+        """Read and sort what has arrived; return False if nothing had."""
+        if self.error is not None:
+            return False
+        splitter = self._splitter
+        try:
+            chunk = self._recv(max(READ_SIZE, splitter.wanted))
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            self.fail(exc)
+            return True
+        if not chunk:
+            held = splitter.held()
+            text = f" in the middle of a message ({held} bytes of it came)" if held else ""
+            self.fail(OSError(errno.ECONNRESET, f"lost connection to {self.uri}{text}"))
+            return True
+        spans = splitter.feed(chunk)
+        data = splitter.buffer
+        rpcs = self.rpcs
+        try:
+            for start, stop, mtype, bits, aux1, aux2 in spans:
+                if mtype == FLUX_MSGTYPE_RESPONSE:
+                    rpc: Any = rpcs.get(aux2)
+                    if rpc is not None:
+                        if aux1 or not bits & FLUX_MSGFLAG_STREAMING:
+                            del rpcs[aux2]
+                            self._tags.append(aux2)
+                        rpc = rpc()
+                        if rpc is None:
+                            self._late(aux2)
+                            continue
+                        rpc.deliver(
+                            aux1,
+                            payload_of(data, start, stop, bits, rpc.encoder.head),
+                            bits & FLUX_MSGFLAG_STREAMING,
+                        )
+                        continue
+                self.ready.append(decode(Message, data, start, stop))
+            if splitter.error is not None:
+                raise splitter.error
+        except OSError as exc:
+            self.fail(exc)
+        if self.flags & FLUX_O_TRACE:
+            for start, stop, *_ in spans:
+                self._trace("<", data[start - 8 : stop])
+        return True
+
+    def accept(self, msg: Message) -> None:
+        """Sort a message that arrived decoded."""
+        rpc: Any = self.rpcs.get(msg.aux2) if msg.mtype == FLUX_MSGTYPE_RESPONSE else None
+        if rpc is None:
+            self.ready.append(msg)
+            return
+        streaming = msg.bits & FLUX_MSGFLAG_STREAMING
+        if msg.aux1 or not streaming:
+            del self.rpcs[msg.aux2]
+            self._tags.append(msg.aux2)
+        rpc = rpc()
+        if rpc is not None:
+            rpc.deliver(msg.aux1, msg.data, streaming)
+
+    def fail(self, exc: OSError) -> None:
+        """Note that the connection is lost, and fail everything that waits for it."""
+        if self.error is not None:
+            return
+        text = exc.strerror or str(exc)
+        if self.uri not in text:
+            text = f"lost connection to {self.uri}: {text}"
+        self.error = OSError(exc.errno or errno.ECONNRESET, text)
+        self._out.clear()
+        self._unsent = memoryview(b"")
+        self.connector.close()
+        failure = Failure(self.error.errno or 0, text)
+        rpcs, self.rpcs = self.rpcs, {}
+        for entry in rpcs.values():
+            rpc = entry()
+            if rpc is not None:
+                rpc.fail(failure)
+
+    def _late(self, tag: int) -> None:
+        if self.flags & FLUX_O_MATCHDEBUG and tag not in self.rpcs:
+            pass
+
+    def _trace(self, direction: str, data: bytes) -> None:
+        for _msg in Splitter().messages(Message, data):
+            pass
+
+    # -- blocking
+
+    def wait(self, done: Callable[[], Any], timeout: float) -> bool:
+        """Read until ``done()`` is true, in the calling thread and without calling callbacks.
+
+        Args:
+            done: What is waited for.
+            timeout: Seconds to wait; negative for no limit.
+
+        Returns:
+            False if the time ran out.
+
+        Raises:
+            OSError: The connection is lost.
+            KeyboardInterrupt: SIGINT was received.
+        """
+        deadline = None if timeout < 0 else time.monotonic() + timeout
+        owner, self._owner = self._owner, _get_ident()
+        if owner and owner != self._owner:
+            self._owner = owner
+            raise RuntimeError("a Flux handle in use by one thread was used by another")
+        try:
+            if self._out or self._unsent:
+                self.flush(block=True)
+            with Interruptible() as interruptible:
+                while not done():
+                    if self.error is not None:
+                        raise OSError(self.error.errno, self.error.strerror)
+                    if not self._wait_io(deadline, select.POLLIN, interruptible):
+                        return False
+        finally:
+            self._owner = owner
+        return True
+
+    def _wait_io(
+        self,
+        deadline: float | None,
+        events: int,
+        interruptible: Interruptible | None = None,
+    ) -> bool:
+        """Wait for the connection and read what came; return False at the deadline."""
+        poll = self._poll
+        if poll is None:
+            fd = self.connector.fileno()
+            if fd < 0:
+                raise OSError(
+                    errno.EDEADLK,
+                    f"a blocking call on {self.uri} would wait for its own thread; use then()",
+                )
+            poll = self._poll = select.poll()
+            poll.register(fd, select.POLLIN)
+        if events != select.POLLIN:
+            poll.modify(self.connector.fileno(), events)
+        try:
+            timeout = -1.0 if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            if interruptible is None:
+                with Interruptible() as interruptible:
+                    found = interruptible.poll(poll.poll, timeout)
+            else:
+                found = interruptible.poll(poll.poll, timeout)
+        finally:
+            if events != select.POLLIN:
+                poll.modify(self.connector.fileno(), select.POLLIN)
+        if found:
+            if found[0][1] & ~select.POLLOUT:
+                self.receive()
+            return True
+        return deadline is None or time.monotonic() < deadline
+
+
+class Dispatcher:
+    """Calls the callbacks of one handle; the reactor's view of it (`flux.core.reactor.Source`).
+
+    A clone of a handle shares the session and has a dispatcher of its own, which then only sees
+    the futures made with the clone.
+
+    Attributes:
+        session: The connection.
+        ready: What is to be dispatched.
+        held: Futures whose continuation is outstanding.
+    """
+
+    def __init__(self, session: Session, ready: deque[Message | Future]) -> None:
+        self.session = session
+        self.ready = ready
+        self.held: set[Future] = set()
+        self.fileno = session.connector.fileno
+        self.receive: Callable[[], Any] = session.receive
+        # Newest first, which is the order in which they are tried.
+        self._watchers: list[MessageWatcher] = []
+        self._routes: dict[int, dict[str, tuple[MessageWatcher, ...]]] = {}
+        # Messages that arrived before there was any watcher.
+        self._kept: deque[Message] = deque()
+
+    def add(self, watcher: MessageWatcher) -> None:
+        """Deliver messages to a watcher from now on."""
+        self._watchers.insert(0, watcher)
+        self._routes.clear()
+        if self._kept:
+            self.ready.extendleft(reversed(self._kept))
+            self._kept.clear()
+
+    def remove(self, watcher: MessageWatcher) -> None:
+        """Deliver no more messages to a watcher."""
+        self._watchers.remove(watcher)
+        self._routes.clear()
+
+    # -- the reactor's side
+
+    def begin(self) -> None:
+        """Note that a reactor run begins."""
+        self.session.cork()
+
+    def end(self) -> None:
+        """Note that a reactor run ends."""
+        self.session.uncork()
+
+    def prepare(self) -> tuple[bool, bool]:
+        """Write output; return whether work is ready, and whether output is left."""
+        session = self.session
+        unsent = bool(session._out or session._unsent) and session.flush()
+        return bool(self.ready) or session.error is not None, unsent
+
+    def dispatch(self, reactor: Reactor) -> None:
+        """Call the callbacks of what is ready now."""
+        ready = self.ready
+        if ready:
+            session = self.session
+            owner, session._owner = session._owner, _get_ident()
+            try:
+                for _ in range(len(ready)):
+                    # A blocking call within a callback may have taken some.
+                    if reactor.stopping or not ready:
+                        return
+                    item = ready.popleft()
+                    if isinstance(item, Message):
+                        self._deliver(item)
+                    else:
+                        item.run_continuation()
+            except Exception as exc:
+                reactor.fail(exc)
+            finally:
+                session._owner = owner
+        elif self.session.error is not None and not reactor.stopping:
+            reactor.fail(OSError(self.session.error.errno, self.session.error.strerror))
+
+    def _deliver(self, msg: Message) -> None:
+        if not self._watchers:
+            self._kept.append(msg)
+            return
+        mtype = msg.mtype
+        watchers = self._route(mtype, msg.raw_topic or "")
+        if mtype == FLUX_MSGTYPE_EVENT:
+            for watcher in watchers:
+                if watcher.active and msg.rolemask & watcher.rolemask:
+                    watcher.deliver(msg)
+            return
+        for watcher in watchers:
+            if watcher.match_tag != FLUX_MATCHTAG_NONE and watcher.match_tag != msg.aux2:
+                continue
+            if msg.rolemask & watcher.rolemask:
+                watcher.deliver(msg)
+            elif watcher.rolemask == FLUX_ROLE_OWNER:
+                self._refuse(msg, errno.EPERM, "Request requires owner credentials")
+            else:
+                self._refuse(msg, errno.EPERM, "Request rejected due to insufficient privilege")
+            return
+        self._refuse(msg, errno.ENOSYS, f"Unknown service method '{msg.raw_topic}'")
+
+    def _route(self, mtype: int, topic: str) -> tuple[MessageWatcher, ...]:
+        """Return the watchers for a type and topic, newest first."""
+        routes = self._routes.setdefault(mtype, {})
+        watchers = routes.get(topic)
+        if watchers is None:
+            if len(routes) >= MAX_ROUTES:
+                routes.clear()
+            watchers = routes[topic] = tuple(
+                watcher
+                for watcher in self._watchers
+                if watcher.type_mask & mtype and (watcher.matches is None or watcher.matches(topic))
+            )
+        return watchers
+
+    def _refuse(self, msg: Message, errnum: int, text: str) -> None:
+        if msg.mtype == FLUX_MSGTYPE_REQUEST and not msg.bits & FLUX_MSGFLAG_NORESPONSE:
+            self.session.send_message(msg.respond(text.encode()[:255] + b"\0", errnum))
+
+    # -- receiving without a watcher, flux_recv(3)
+
+    def take(self, matches: Callable[[Message], bool]) -> Message | None:
+        """Remove and return the first message that matches, leaving the others in place."""
+        for queue in (self._kept, self.ready):
+            for i, item in enumerate(queue):
+                if isinstance(item, Message) and matches(item):
+                    del queue[i]
+                    return item
+        return None
+
+    def requeue(self, msgs: Iterable[Message], head: bool) -> None:
+        """Put messages back, before or after all others."""
+        if head:
+            self.ready.extendleft(reversed(self._kept))
+            self._kept.clear()
+            self.ready.extendleft(msgs)
+        else:
+            self.ready.extend(msgs)

@@ -1,0 +1,77 @@
+"""Ctrl-C during a blocking wait.
+
+Python's own handler raises KeyboardInterrupt between any two instructions, also between reading
+bytes from a socket and keeping them, after which a connection is of no use.  While an
+`Interruptible` is entered, SIGINT raises KeyboardInterrupt only where nothing can be lost: in
+its `poll`, or on leaving it.  The process's handler is afterwards what it was before.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# The C functions below the wrappers in the signal module, which convert to enums at 1 µs a call.
+_signal: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+_getsignal: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+_SIGINT = int(signal.SIGINT)
+
+#: Longest single poll in milliseconds.  A signal that arrives in the instant between the last
+#: check of the interpreter and the system call does not end the call; it is seen this late.
+_SLICE = 1000
+
+
+class Interruptible:
+    """A context in which blocking waits end with KeyboardInterrupt on SIGINT.
+
+    Outside the main thread, which alone receives signals, it does nothing.
+    """
+
+    __slots__ = ("_previous", "_seen", "_waiting")
+
+    def __init__(self) -> None:
+        self._previous: Any = None
+        self._waiting = False
+        self._seen = False
+
+    def __enter__(self) -> Self:
+        # None stands for a handler that was not installed from Python and cannot be put back.
+        if _getsignal(_SIGINT) is not None:
+            try:
+                self._previous = _signal(_SIGINT, self._on_sigint)
+            except ValueError:  # not the main thread
+                pass
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._previous is not None:
+            _signal(_SIGINT, self._previous)
+            if self._seen and exc_type is None:
+                raise KeyboardInterrupt
+
+    def _on_sigint(self, signum: int, frame: FrameType | None) -> None:
+        self._seen = True
+        if self._waiting:
+            self._waiting = False
+            raise KeyboardInterrupt
+
+    def poll(self, poll: Callable[[float], Any], timeout: float) -> Any:
+        """Call ``poll`` with at most ``timeout`` milliseconds; negative means no limit."""
+        self._waiting = True
+        # Only now: a signal from here on raises by itself.
+        if self._seen:
+            self._waiting = False
+            raise KeyboardInterrupt
+        try:
+            return poll(timeout if 0 <= timeout < _SLICE else _SLICE)
+        finally:
+            self._waiting = False

@@ -1,0 +1,1 @@
+"""Flux jobs: their ids, eventlogs and journal."""

@@ -1,0 +1,1 @@
+"""Consumers of the journals that Flux services publish."""
