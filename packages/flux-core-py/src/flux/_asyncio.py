@@ -16,6 +16,7 @@ from flux.constants import FLUX_REACTOR_NOWAIT
 from flux.core.reactor import tls
 
 if TYPE_CHECKING:
+    from flux._session import Session
     from flux.core.handle import Flux
     from flux.core.reactor import Reactor
     from flux.future import Future
@@ -24,15 +25,16 @@ if TYPE_CHECKING:
 class Driver:
     """Runs a reactor from an asyncio loop."""
 
-    def __init__(self, reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, reactor: Reactor, session: Session, loop: asyncio.AbstractEventLoop) -> None:
         self.reactor = reactor
+        self.session = session
         self.loop = loop
         self.waiting = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due = False
         self._fd = reactor.fileno()
         loop.add_reader(self._fd, self._turn)
-        reactor.wake = self.wake
+        reactor.wake = session.wake = self.wake
 
     def wake(self) -> None:
         """Have an iteration run soon; may be called from a signal handler."""
@@ -65,7 +67,7 @@ class Driver:
     def detach(self) -> None:
         """Take the reactor out of the loop."""
         if self.reactor.wake is not None:
-            self.reactor.wake = None
+            self.reactor.wake = self.session.wake = None
             self.loop.remove_reader(self._fd)
             if self._timer is not None:
                 self._timer.cancel()
@@ -82,7 +84,7 @@ def attach(flux_handle: Flux) -> Driver:
     flux_handle._attach()
     driver = getattr(reactor.wake, "__self__", None)
     if not isinstance(driver, Driver) or driver.loop is not loop:
-        driver = Driver(reactor, loop)
+        driver = Driver(reactor, flux_handle._session, loop)
     # Something may have become ready without the descriptor telling.
     driver.wake()
     return driver

@@ -57,6 +57,7 @@ MAX_ENCODERS = 256
 MAX_ROUTES = 1024
 
 _get_ident = threading.get_ident
+_NOTHING = memoryview(b"")
 
 
 class Session:
@@ -70,6 +71,7 @@ class Session:
         ready: Messages and futures with a continuation, in order of arrival.
         error: Why the connection is of no use any more, or None.
         attrs: Broker attributes that never change.
+        encoders: How to encode requests, by the arguments of `flux.Flux.rpc`.
     """
 
     def __init__(self, connector: Connector, uri: str, flags: int = 0) -> None:
@@ -80,12 +82,15 @@ class Session:
         self.ready: deque[Message | Future] = deque()
         self.error: OSError | None = None
         self.attrs: dict[str, str] = {}
+        #: Called when a blocking call leaves something in `ready`; set by an asyncio driver.
+        self.wake: Callable[[], None] | None = None
+        self._tracing = bool(flags & FLUX_O_TRACE)
         self._splitter = Splitter()
-        self._encoders: dict[tuple[str, int, int], RequestEncoder] = {}
+        self.encoders: dict[tuple[str | bytes, int, int], RequestEncoder] = {}
         self._tags: list[int] = []
         self._newest_tag = 0
         self._out: list[bytes] = []
-        self._unsent = memoryview(b"")
+        self._unsent = _NOTHING
         self._corks = 0
         self._owner = 0
         self._poll: select.poll | None = None
@@ -102,15 +107,10 @@ class Session:
     # -- sending
 
     def encoder(self, topic: str, nodeid: int, bits: int) -> RequestEncoder:
-        """Return the encoder for requests of one kind."""
-        key = (topic, nodeid, bits)
-        encoder = self._encoders.get(key)
-        if encoder is None:
-            if len(self._encoders) >= MAX_ENCODERS:
-                self._encoders.clear()
-            encoder = RequestEncoder(topic, bits, *self.connector.credentials, nodeid)
-            self._encoders[key] = encoder
-        return encoder
+        """Make an encoder for requests of one kind, to be kept in `encoders`."""
+        if len(self.encoders) >= MAX_ENCODERS:
+            self.encoders.clear()
+        return RequestEncoder(topic, bits, *self.connector.credentials, nodeid)
 
     def request(self, rpc: RPC, encoder: RequestEncoder, data: bytes | None) -> int:
         """Send a request that an RPC waits for, and return its matchtag."""
@@ -151,10 +151,11 @@ class Session:
             raise self._broken_pipe()
         if self._owner and self._owner != _get_ident():
             raise RuntimeError("a Flux handle in use by one thread was used by another")
-        if self.flags & FLUX_O_TRACE:
+        if self._tracing:
             self._trace(">", data)
-        self._out.append(data)
-        if not self._corks or len(self._out) >= MAX_CORKED:
+        out = self._out
+        out.append(data)
+        if not self._corks or len(out) >= MAX_CORKED:
             self.flush(block=True)
             if self.error is not None:
                 raise self._broken_pipe()
@@ -173,34 +174,38 @@ class Session:
             True if some of it is still unsent.
         """
         send = self.connector.send
-        while self.error is None:
-            if not self._unsent:
+        while True:
+            data: bytes | memoryview
+            if self._unsent:
+                data = self._unsent
+            elif self._out:
                 out = self._out
-                if not out:
-                    return False
                 data = out[0] if len(out) == 1 else b"".join(out)
-                self._out = []
+                out.clear()
             else:
-                data = self._unsent  # type: ignore[assignment]
+                return False
+            size = len(data)
             try:
                 sent = send(data)
             except BlockingIOError:
                 sent = 0
             except OSError as exc:
                 # What the broker sent before it went away is still to be read.
-                while self.error is None:
-                    if not self.receive():
-                        self.fail(exc)
-                break
-            if sent == len(data):
-                self._unsent = memoryview(b"")
+                while self.receive():
+                    pass
+                self.fail(exc)
+                return False
+            if sent == size:
+                if self._unsent:
+                    self._unsent = _NOTHING
                 continue
             self._unsent = memoryview(data)[sent:]
             if not block:
                 return True
             # The peer may be waiting for us to read before it reads on.
             self._wait_io(None, select.POLLIN | select.POLLOUT)
-        return False
+            if self.error is not None:
+                return False
 
     def cork(self) -> None:
         """From now on, write once a turn; see `flush`."""
@@ -257,7 +262,7 @@ class Session:
                 raise splitter.error
         except OSError as exc:
             self.fail(exc)
-        if self.flags & FLUX_O_TRACE:
+        if self._tracing:
             for start, stop, *_ in spans:
                 self._trace("<", data[start - 8 : stop])
         return True
@@ -285,7 +290,7 @@ class Session:
             text = f"lost connection to {self.uri}: {text}"
         self.error = OSError(exc.errno or errno.ECONNRESET, text)
         self._out.clear()
-        self._unsent = memoryview(b"")
+        self._unsent = _NOTHING
         self.connector.close()
         failure = Failure(self.error.errno or 0, text)
         rpcs, self.rpcs = self.rpcs, {}
@@ -318,11 +323,12 @@ class Session:
             OSError: The connection is lost.
             KeyboardInterrupt: SIGINT was received.
         """
-        deadline = None if timeout < 0 else time.monotonic() + timeout
-        owner, self._owner = self._owner, _get_ident()
-        if owner and owner != self._owner:
-            self._owner = owner
+        ident = _get_ident()
+        owner = self._owner
+        if owner and owner != ident:
             raise RuntimeError("a Flux handle in use by one thread was used by another")
+        deadline = None if timeout < 0 else time.monotonic() + timeout
+        self._owner = ident
         try:
             if self._out or self._unsent:
                 self.flush(block=True)
@@ -334,6 +340,8 @@ class Session:
                         return False
         finally:
             self._owner = owner
+            if self.ready and self.wake is not None:
+                self.wake()
         return True
 
     def _wait_io(

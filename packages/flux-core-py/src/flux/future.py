@@ -83,6 +83,7 @@ class Future:
     _queue: deque[Any] | None = None
     _then: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]] | None = None
     _armed = False
+    _outstanding = False
     _timer: TimerWatcher | None = None
     _timeout = -1.0
     _observers: list[Callable[[Future], None]] | None = None
@@ -276,7 +277,9 @@ class Future:
             self._armed = False
             raise
         finally:
-            if not self._armed:
+            # A stream whose continuation has not asked for more still keeps the reactor running,
+            # as the next response may come at any time.
+            if not self._armed and not self._outstanding:
                 self._release()
 
     def stop(self) -> None:
@@ -288,17 +291,18 @@ class Future:
         self._release()
 
     def _schedule(self) -> None:
-        flux_handle = self.flux_handle
-        assert flux_handle is not None
-        flux_handle._dispatcher.ready.append(self)
-        wake = flux_handle.get_reactor().wake
-        if wake is not None:
-            wake()
+        session = self.flux_handle._session  # type: ignore[union-attr]
+        self.flux_handle._dispatcher.ready.append(self)  # type: ignore[union-attr]
+        if session.wake is not None:
+            session.wake()
 
     def _hold(self) -> None:
-        """Keep the future alive and the reactor running."""
-        assert self.flux_handle is not None
-        self.flux_handle._hold(self)
+        """Keep the future alive, and the reactor running, until the continuation was called."""
+        flux_handle = self.flux_handle
+        assert flux_handle is not None
+        if not flux_handle._attached:
+            flux_handle._attach()
+        flux_handle._dispatcher.held.add(self)
 
     def _release(self) -> None:
         if self.flux_handle is not None:

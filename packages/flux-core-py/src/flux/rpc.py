@@ -21,6 +21,7 @@ from flux.future import PENDING, Failure, Future
 from flux.message import encode_topic
 
 if TYPE_CHECKING:
+    from flux._codec import RequestEncoder
     from flux.core.handle import Flux
 
 __all__ = ["RPC"]
@@ -58,29 +59,33 @@ class RPC(Future):
         self.flux_handle = flux_handle
         session = flux_handle._session
         data = encode_payload(payload)
-        bits = 0
-        if flags or nodeid == FLUX_NODEID_UPSTREAM:
-            bits = _message_flags(flags)
-            if nodeid == FLUX_NODEID_UPSTREAM:
-                bits |= FLUX_MSGFLAG_UPSTREAM
-                nodeid = flux_handle.get_rank()
-        self.encoder = session.encoder(encode_topic(topic), nodeid, bits)
+        try:
+            encoder = session.encoders[topic, nodeid, flags]
+        except KeyError:
+            encoder = _encoder(flux_handle, topic, nodeid, flags)
+        self.encoder = encoder
         if flags & FLUX_RPC_NORESPONSE:
-            session.send(self.encoder.encode(data, FLUX_MATCHTAG_NONE))
+            session.send(encoder.encode(data, FLUX_MATCHTAG_NONE))
             self._result = None
         else:
-            self._matchtag = session.request(self, self.encoder, data)
+            self._matchtag = session.request(self, encoder, data)
             self._outstanding = True
 
     def deliver(self, errnum: int, data: bytes | None, streaming: int) -> None:
         """Take a response; called by the session."""
+        result: Any = data
         if errnum:
-            self._outstanding = False
-            self.fulfill(Failure(errnum, data))
-            return
+            result = Failure(errnum, data)
+            streaming = 0
         if not streaming:
             self._outstanding = False
-        self.fulfill(data)
+        if self._armed or self._then is None:
+            self.fulfill(result)
+        else:
+            # The continuation has not asked for more.
+            self.fulfill(result)
+            if not streaming:
+                self._release()
 
     def fail(self, failure: Failure) -> None:
         """End the RPC with an error; called by the session."""
@@ -136,12 +141,6 @@ class RPC(Future):
             self.flux_handle._session.wait(self.is_ready, timeout)
         else:
             super()._wait(timeout)
-
-    def _release(self) -> None:
-        # A stream whose continuation has not asked for more yet still keeps the reactor running,
-        # as the next response may come at any time.
-        if self._then is None or not self._outstanding:
-            super()._release()
 
     def get_matchtag(self) -> int:
         """Return the number that ties responses to the request."""
@@ -208,11 +207,21 @@ class RPC(Future):
         return f"<flux.rpc.RPC {self.encoder.topic} {state}>"
 
 
-def _message_flags(flags: int) -> int:
-    """Translate ``FLUX_RPC_*`` flags to message flags."""
+def _encoder(flux_handle: Flux, topic: str | bytes, nodeid: int, flags: int) -> RequestEncoder:
+    """Make the encoder for RPCs with certain arguments."""
+    text = encode_topic(topic)
     if flags & ~(FLUX_RPC_NORESPONSE | FLUX_RPC_STREAMING):
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: unknown RPC flags {flags:#x}")
+    bits = 0
+    # The two exclude each other: a request that wants no response has no stream.
     if flags & FLUX_RPC_NORESPONSE:
-        # The two exclude each other; a request that wants no response has no stream.
-        return FLUX_MSGFLAG_NORESPONSE
-    return FLUX_MSGFLAG_STREAMING if flags & FLUX_RPC_STREAMING else 0
+        bits |= FLUX_MSGFLAG_NORESPONSE
+    elif flags & FLUX_RPC_STREAMING:
+        bits |= FLUX_MSGFLAG_STREAMING
+    rank = nodeid
+    if nodeid == FLUX_NODEID_UPSTREAM:
+        bits |= FLUX_MSGFLAG_UPSTREAM
+        rank = flux_handle.get_rank()
+    session = flux_handle._session
+    encoder = session.encoders[topic, nodeid, flags] = session.encoder(text, rank, bits)
+    return encoder

@@ -49,7 +49,6 @@ from flux.core.watchers import (
     Watcher,
     topic_matcher,
 )
-from flux.future import Future
 from flux.message import Message, encode_topic
 from flux.rpc import RPC
 from flux.wrapper import Wrapper
@@ -282,7 +281,8 @@ class Flux(Wrapper):
         if flags not in (FLUX_RQ_HEAD, FLUX_RQ_TAIL):
             raise OSError(errno.EINVAL, "requeue takes FLUX_RQ_HEAD or FLUX_RQ_TAIL")
         self._dispatcher.requeue((message,), flags == FLUX_RQ_HEAD)
-        self._wake()
+        if self._session.wake is not None:
+            self._session.wake()
 
     def request_encode(self, topic: str | bytes | None, payload: Any = None) -> Message:
         """Make a request message, to be sent with `send`.
@@ -789,16 +789,6 @@ class Flux(Wrapper):
         if not self._attached:
             self._attached = True
             self.get_reactor().attach(self._dispatcher)
-
-    def _hold(self, future: Future) -> None:
-        """Keep a future alive, and the reactor running, for its continuation."""
-        if not self._attached:
-            self._attach()
-        self._dispatcher.held.add(future)
-
-    def _wake(self) -> None:
-        if self._reactor is not None and self._reactor.wake is not None:
-            self._reactor.wake()
 
 
 def _open(uri: str | None, flags: int) -> Session:
