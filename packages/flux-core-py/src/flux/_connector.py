@@ -42,7 +42,7 @@ class Connector(Protocol):
     def fileno(self) -> int:
         """Return a descriptor that polls readable when `recv` has something, -1 if none does."""
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Send what can be sent at once and return how many bytes that were.
 
         Raises:
@@ -73,7 +73,7 @@ class StreamConnector:
         sock.setblocking(False)
         self.credentials = credentials
         self.fileno = sock.fileno
-        self.send: Callable[[bytes], int] = sock.send
+        self.send: Callable[[bytes | memoryview], int] = sock.send
         self.recv: Callable[[int], bytes] = sock.recv
         # The finalizer holds the socket, so it closes quietly even when the garbage collector
         # takes a whole cycle of handle, futures and watchers at once, in any order.
@@ -90,7 +90,7 @@ class LoopConnector:
         self.credentials = (os.getuid(), FLUX_ROLE_OWNER)
         self.fileno = near.fileno
         self.recv: Callable[[int], bytes] = near.recv
-        self.send: Callable[[bytes], int] = far.send
+        self.send: Callable[[bytes | memoryview], int] = far.send
         self.close = weakref.finalize(self, _close_all, near, far)
 
 
@@ -122,7 +122,7 @@ class MemoryConnector:
         """Return -1: there is nothing to wait on."""
         return -1
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Post the messages in an encoded run of them."""
         for msg in Splitter().messages(Message, bytes(data)):
             self.post(msg)

@@ -7,10 +7,9 @@ import json
 import math
 from typing import Any
 
-import orjson
+from orjson import dumps as _dumps
+from orjson import loads as _loads
 
-_dumps = orjson.dumps
-_loads = orjson.loads
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 
 

@@ -119,11 +119,14 @@ class Session:
         else:
             tag = self._newest_tag = self._newest_tag + 1
         try:
-            self.send(encoder.encode(data, tag))
-        except BaseException:
+            request = encoder.encode(data, tag)
+        except OSError:
             self._tags.append(tag)
             raise
+        # Known before it is sent: sending may read, and the response may be among what is read.
+        # If sending fails the matchtag stays taken, since the request may still be on its way.
         self.rpcs[tag] = ref(rpc)
+        self.send(request)
         return tag
 
     def send_message(self, msg: Message, flags: int = 0) -> None:

@@ -291,10 +291,10 @@ class Future:
         self._release()
 
     def _schedule(self) -> None:
-        session = self.flux_handle._session  # type: ignore[union-attr]
-        self.flux_handle._dispatcher.ready.append(self)  # type: ignore[union-attr]
-        if session.wake is not None:
-            session.wake()
+        flux_handle: Any = self.flux_handle
+        flux_handle._dispatcher.ready.append(self)
+        if flux_handle._session.wake is not None:
+            flux_handle._session.wake()
 
     def _hold(self) -> None:
         """Keep the future alive, and the reactor running, until the continuation was called."""

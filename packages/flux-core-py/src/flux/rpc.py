@@ -79,13 +79,10 @@ class RPC(Future):
             streaming = 0
         if not streaming:
             self._outstanding = False
-        if self._armed or self._then is None:
-            self.fulfill(result)
-        else:
-            # The continuation has not asked for more.
-            self.fulfill(result)
-            if not streaming:
+            if self._then is not None and not self._armed:
+                # A stream has ended whose continuation had not asked for more.
                 self._release()
+        self.fulfill(result)
 
     def fail(self, failure: Failure) -> None:
         """End the RPC with an error; called by the session."""

@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -574,7 +574,9 @@ class Flux(Wrapper):
             OSError: EPIPE, the connection is lost.
         """
         text = fstring if isinstance(fstring, str) else fstring.decode("utf-8", "replace")
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        now = f"{now}.{nanoseconds // 1000:06d}Z"
         # RFC 5424 with the rank for a hostname.  The facility stands in the low bits, where the
         # RFC has the severity.
         head = (
