@@ -95,6 +95,8 @@ class Session:
         self._owner = 0
         self._poll: select.poll | None = None
         self._recv = connector.recv
+        self._tx_counts: list[int] | None = None
+        self._rx_counts: list[int] | None = None
         self._post: Callable[[Message], None] | None = None
         if isinstance(connector, MemoryConnector):
             connector.deliver = self.accept
@@ -159,7 +161,8 @@ class Session:
         out = self._out
         out.append(data)
         if not self._corks or len(out) >= MAX_CORKED:
-            self.flush(block=True)
+            with Interruptible() as interruptible:
+                self.flush(interruptible)
             if self.error is not None:
                 raise self._broken_pipe()
 
@@ -167,11 +170,11 @@ class Session:
         assert self.error is not None
         return OSError(errno.EPIPE, f"cannot send to {self.uri}: {self.error.strerror}")
 
-    def flush(self, block: bool = False) -> bool:
+    def flush(self, interruptible: Interruptible | None = None) -> bool:
         """Write what is to be written.  A lost connection is noted in `error`, not raised.
 
         Args:
-            block: Wait until all of it is.
+            interruptible: With what to wait until all is written; None not to wait.
 
         Returns:
             True if some of it is still unsent.
@@ -203,10 +206,10 @@ class Session:
                     self._unsent = _NOTHING
                 continue
             self._unsent = memoryview(data)[sent:]
-            if not block:
+            if interruptible is None:
                 return True
             # The peer may be waiting for us to read before it reads on.
-            self._wait_io(None, select.POLLIN | select.POLLOUT)
+            self._wait_io(None, select.POLLIN | select.POLLOUT, interruptible)
             if self.error is not None:
                 return False
 
@@ -218,7 +221,8 @@ class Session:
         """Write at once again."""
         self._corks -= 1
         if not self._corks and (self._out or self._unsent):
-            self.flush(block=True)
+            with Interruptible() as interruptible:
+                self.flush(interruptible)
 
     # -- receiving
 
@@ -333,9 +337,9 @@ class Session:
         deadline = None if timeout < 0 else time.monotonic() + timeout
         self._owner = ident
         try:
-            if self._out or self._unsent:
-                self.flush(block=True)
             with Interruptible() as interruptible:
+                if self._out or self._unsent:
+                    self.flush(interruptible)
                 while not done():
                     if self.error is not None:
                         raise OSError(self.error.errno, self.error.strerror)
@@ -347,12 +351,7 @@ class Session:
                 self.wake()
         return True
 
-    def _wait_io(
-        self,
-        deadline: float | None,
-        events: int,
-        interruptible: Interruptible | None = None,
-    ) -> bool:
+    def _wait_io(self, deadline: float | None, events: int, interruptible: Interruptible) -> bool:
         """Wait for the connection and read what came; return False at the deadline."""
         poll = self._poll
         if poll is None:
@@ -364,17 +363,14 @@ class Session:
                 )
             poll = self._poll = select.poll()
             poll.register(fd, select.POLLIN)
-        if events != select.POLLIN:
+        timeout = -1.0 if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        if events == select.POLLIN:
+            found = interruptible.poll(poll.poll, timeout)
+        else:
             poll.modify(self.connector.fileno(), events)
-        try:
-            timeout = -1.0 if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-            if interruptible is None:
-                with Interruptible() as interruptible:
-                    found = interruptible.poll(poll.poll, timeout)
-            else:
+            try:
                 found = interruptible.poll(poll.poll, timeout)
-        finally:
-            if events != select.POLLIN:
+            finally:
                 poll.modify(self.connector.fileno(), select.POLLIN)
         if found:
             if found[0][1] & ~select.POLLOUT:

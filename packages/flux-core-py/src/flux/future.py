@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from flux._payload import decode_text
+from flux.wrapper import Pimpl
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -371,6 +372,11 @@ class Future:
         if flux_handle is None:
             raise OSError(errno.EINVAL, "the future has no Flux handle and thus no reactor")
         return flux_handle.get_reactor()
+
+    @property
+    def pimpl(self) -> Pimpl:
+        """The future under the names of the C library, for compatibility."""
+        return Pimpl(self)
 
     def incref(self) -> None:
         """Do nothing: a Python reference keeps a future alive.  For compatibility."""

@@ -24,6 +24,7 @@ from flux.constants import (
     FLUX_ROLE_NONE,
     FLUX_USERID_UNKNOWN,
 )
+from flux.wrapper import Pimpl
 
 if TYPE_CHECKING:
     from flux.core.watchers import MessageWatcher as MessageWatcher
@@ -79,10 +80,14 @@ class Message(_codec.WireMessage):
     Attributes:
         userid: User id of the sender; ``FLUX_USERID_UNKNOWN`` until a broker fills it in.
         rolemask: ``FLUX_ROLE_*`` bits of the sender; 0 until a broker fills them in (RFC 12).
+        answered: True for a request once `flux.Flux.respond` or ``respond_error`` has given it its
+            last response.
 
     Raises:
         OSError: EINVAL, unknown message type.
     """
+
+    answered = False
 
     def __init__(
         self, type_id: int = FLUX_MSGTYPE_REQUEST, handle: _codec.WireMessage | None = None
@@ -471,6 +476,11 @@ class Message(_codec.WireMessage):
         if topic_match is None:
             return True
         return self.raw_topic is not None and bool(topic_match(self.raw_topic))
+
+    @property
+    def pimpl(self) -> Pimpl:
+        """The message under the names of the C library, for compatibility."""
+        return Pimpl(self)
 
     def __repr__(self) -> str:
         text = f"<flux.Message {self.type_str}"

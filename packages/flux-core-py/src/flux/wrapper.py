@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Wrapper"]
+__all__ = ["Pimpl", "Wrapper"]
+
+_PREFIXES = ("flux_msg_", "flux_rpc_", "flux_future_")
 
 
 class Wrapper:
@@ -23,3 +25,21 @@ class Wrapper:
             f"{type(self).__name__!r} object has no attribute {name!r}; functions of libflux-core "
             "that are not part of the Python API need the library itself (flux_open(3))"
         )
+
+
+class Pimpl:
+    """The C library's names for what a message or future does, as in ``rpc.pimpl.get_matchtag()``.
+
+    ``set_NAME(value)`` assigns the attribute NAME; any other name is that of a method.
+    """
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        for prefix in _PREFIXES:
+            name = name.removeprefix(prefix)
+        wrapped = self._wrapped
+        if name.startswith("set_") and not hasattr(wrapped, name):
+            return lambda value: setattr(wrapped, name[4:], value)
+        return getattr(wrapped, name)

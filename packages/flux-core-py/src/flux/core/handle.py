@@ -21,6 +21,7 @@ from flux._session import Dispatcher, Session
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_MSGFLAG_NORESPONSE,
+    FLUX_MSGFLAG_STREAMING,
     FLUX_MSGTYPE_ANY,
     FLUX_MSGTYPE_EVENT,
     FLUX_MSGTYPE_REQUEST,
@@ -133,6 +134,11 @@ class Flux(Wrapper):
         other = type(self).__new__(type(self))
         other._setup(self._session, Dispatcher(self._session, deque()))
         return other
+
+    def __del__(self) -> None:
+        # A reactor shared with other handles would keep the connection open.
+        if getattr(self, "_attached", False):
+            self.get_reactor().detach(self._dispatcher)
 
     def close(self) -> None:
         """Raise: a handle is closed when the last reference to it goes away.
@@ -362,8 +368,10 @@ class Flux(Wrapper):
     def _respond(self, message: Message, data: bytes | None, errnum: int) -> int:
         if message.mtype != FLUX_MSGTYPE_REQUEST:
             raise OSError(errno.EPROTO, f"cannot respond to a message of type {message.type_str}")
-        if not message.bits & FLUX_MSGFLAG_NORESPONSE:
+        bits = message.bits
+        if not bits & FLUX_MSGFLAG_NORESPONSE:
             self._session.send_message(message.respond(data, errnum))
+        message.answered = bool(errnum) or not bits & FLUX_MSGFLAG_STREAMING
         return 0
 
     def service_register(self, name: str) -> RPC:
