@@ -38,7 +38,9 @@ class Driver:
 
     def wake(self) -> None:
         """Have an iteration run soon; may be called from a signal handler."""
-        if not self._due:
+        if self.loop.is_closed():
+            self.reactor.wake = self.session.wake = None
+        elif not self._due:
             self._due = True
             self.loop.call_soon_threadsafe(self._turn)
 
@@ -52,9 +54,7 @@ class Driver:
         self.reactor.run(FLUX_REACTOR_NOWAIT)
         exc, tls.exception = tls.exception, None
         if exc is not None:
-            self.loop.call_exception_handler(
-                {"message": "Exception in a Flux callback", "exception": exc}
-            )
+            self.failed(exc)
         if not self.waiting and (not self.reactor.active() or isinstance(exc, ConnectionError)):
             self.detach()
             return
@@ -63,6 +63,12 @@ class Driver:
             self.wake()
         elif timeout is not None:
             self._timer = self.loop.call_later(timeout, self._turn)
+
+    def failed(self, exc: BaseException) -> None:
+        """Report what a callback raised, in the way of asyncio."""
+        self.loop.call_exception_handler(
+            {"message": "Exception in a Flux callback", "exception": exc}
+        )
 
     def detach(self) -> None:
         """Take the reactor out of the loop."""

@@ -40,6 +40,9 @@ MAX_MESSAGE_SIZE = 1 << 30
 #: Bytes of the PROTO frame, which every message ends with.
 PROTO_SIZE = 20
 
+#: Where, counted from the end of an encoded message, its type stands.
+TYPE_OFFSET = 2 - PROTO_SIZE
+
 #: Bytes in front of each message on a stream.
 PREFIX_SIZE = 8
 
@@ -159,7 +162,10 @@ def encode(
         head = route + b"\0"
         bits |= FLUX_MSGFLAG_ROUTE
     if topic is not None:
-        head += encode_frame(topic.encode())
+        try:
+            head += encode_frame(topic.encode())
+        except UnicodeEncodeError as exc:
+            raise OSError(errno.EINVAL, f"the topic cannot be sent as UTF-8: {exc}") from None
         bits |= FLUX_MSGFLAG_TOPIC
     if data is None:
         lead = data = b""

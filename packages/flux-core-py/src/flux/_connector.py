@@ -13,6 +13,7 @@ import socket
 import time
 import weakref
 from collections.abc import Iterator
+from struct import Struct
 from typing import Callable, Protocol
 
 from flux._codec import Splitter
@@ -22,6 +23,9 @@ from flux.message import Message
 
 #: Seconds to wait for a broker that accepted the connection to greet.
 GREETING_TIMEOUT = 20.0
+
+# As a struct timeval.
+_CONNECT_TIMEOUT = Struct("@ll").pack(int(GREETING_TIMEOUT), 0)
 
 #: Longest socket path in bytes: that of sockaddr_un, less the final NUL.
 MAX_SOCKET_PATH = 107
@@ -185,8 +189,14 @@ def _open_local(uri: URI) -> Connector:
     while True:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            # A broker that is busy may keep a connection waiting, but one that hangs not for ever.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _CONNECT_TIMEOUT)
             sock.connect(path)
             return _greeted(sock, uri)
+        except BlockingIOError:
+            sock.close()
+            text = f"{uri}: the broker did not accept the connection within {GREETING_TIMEOUT:g} s"
+            raise OSError(errno.ETIMEDOUT, text) from None
         except _RefusedError as exc:
             sock.close()
             raise exc.error from None
@@ -257,6 +267,8 @@ def _open_fd(uri: URI) -> Connector:
         raise OSError(errno.EINVAL, f"{uri}: error parsing file descriptor") from None
     try:
         sock = socket.socket(fileno=fd)
+    except (ValueError, OverflowError):
+        raise OSError(errno.EBADF, f"{uri}: {os.strerror(errno.EBADF)}") from None
     except OSError as exc:
         raise OSError(exc.errno, f"{uri}: {os.strerror(exc.errno or 0)}") from None
     try:

@@ -35,7 +35,8 @@ def encode_payload(payload: Any) -> bytes | None:
         The payload frame with its final NUL, or None.
 
     Raises:
-        PayloadError: NaN, an infinity or an integer beyond 64 bits, with its place in the payload.
+        PayloadError: NaN, an infinity or an integer beyond 64 bits, with its place in the
+            payload; text that is not Unicode; a payload that contains itself.
         TypeError: An object that JSON has no form for.
     """
     if payload.__class__ is dict:
@@ -50,17 +51,27 @@ def encode_payload(payload: Any) -> bytes | None:
     if payload is None:
         return None
     if isinstance(payload, str):
-        return payload.encode("utf-8", "surrogateescape") + b"\0"
+        return _encode_text(payload) + b"\0"
     if isinstance(payload, (bytes, bytearray, memoryview)):
         return bytes(payload) + b"\0"
     return _encode_slowly(payload)
 
 
 def _encode_slowly(payload: Any) -> bytes:
-    """Encode with the json module, which also takes non-string keys and surrogates."""
-    _check(payload, "payload")
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogateescape") + b"\0"
+    """Encode with the json module, which also takes non-string keys and surrogate escapes."""
+    try:
+        _check(payload, "payload")
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        raise PayloadError("the payload is nested too deeply, or contains itself") from None
+    return _encode_text(text) + b"\0"
+
+
+def _encode_text(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as exc:
+        raise PayloadError(f"the payload cannot be sent as UTF-8: {exc}") from None
 
 
 def _check(value: Any, where: str) -> None:
@@ -97,6 +108,9 @@ def decode_text(data: bytes) -> str:
 
 def decode_json(data: bytes) -> Any:
     """Return the JSON value of a payload frame.
+
+    An integer beyond 64 bits, which neither flux-core nor `encode_payload` sends, is read as the
+    nearest float.
 
     Raises:
         PayloadError: The frame is not NUL-terminated JSON.

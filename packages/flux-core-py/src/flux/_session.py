@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import select
+import sys
 import threading
 import time
 from collections import deque
@@ -20,13 +21,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Callable
 from weakref import ref
 
-from flux._codec import RequestEncoder, Splitter, decode, payload_of
+from flux._codec import TYPE_OFFSET, RequestEncoder, Splitter, decode, payload_of
 from flux._connector import Connector, MemoryConnector
 from flux._sigint import Interruptible
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_MSGFLAG_NORESPONSE,
     FLUX_MSGFLAG_STREAMING,
+    FLUX_MSGTYPE_CONTROL,
     FLUX_MSGTYPE_EVENT,
     FLUX_MSGTYPE_REQUEST,
     FLUX_MSGTYPE_RESPONSE,
@@ -106,6 +108,16 @@ class Session:
         """Give the connection up."""
         self.connector.close()
 
+    def count_messages(self) -> tuple[list[int], list[int]]:
+        """Return how many messages were sent and received, each a list by message type.
+
+        They are counted from the first call on, as only broker modules want to know.
+        """
+        if self._tx_counts is None or self._rx_counts is None:
+            self._tx_counts = [0] * (FLUX_MSGTYPE_CONTROL + 1)
+            self._rx_counts = [0] * (FLUX_MSGTYPE_CONTROL + 1)
+        return self._tx_counts, self._rx_counts
+
     # -- sending
 
     def encoder(self, topic: str, nodeid: int, bits: int) -> RequestEncoder:
@@ -141,6 +153,8 @@ class Session:
             if msg.rolemask == FLUX_ROLE_NONE:
                 msg.rolemask = rolemask
         if self._post is not None:
+            if self._tx_counts is not None:
+                self._tx_counts[msg.mtype] += 1
             self._post(msg)
         else:
             self.send(msg.to_stream())
@@ -158,11 +172,12 @@ class Session:
             raise RuntimeError("a Flux handle in use by one thread was used by another")
         if self._tracing:
             self._trace(">", data)
+        if self._tx_counts is not None:
+            self._tx_counts[data[TYPE_OFFSET]] += 1
         out = self._out
         out.append(data)
         if not self._corks or len(out) >= MAX_CORKED:
-            with Interruptible() as interruptible:
-                self.flush(interruptible)
+            self._flush_all()
             if self.error is not None:
                 raise self._broken_pipe()
 
@@ -170,11 +185,22 @@ class Session:
         assert self.error is not None
         return OSError(errno.EPIPE, f"cannot send to {self.uri}: {self.error.strerror}")
 
-    def flush(self, interruptible: Interruptible | None = None) -> bool:
+    def _flush_all(self) -> None:
+        """Write all that is to be written; under asyncio, what can be written without waiting."""
+        with Interruptible() as interruptible:
+            if self.wake is None:
+                self.flush(interruptible)
+            elif self.flush():
+                self.wake()
+
+    def flush(
+        self, interruptible: Interruptible | None = None, deadline: float | None = None
+    ) -> bool:
         """Write what is to be written.  A lost connection is noted in `error`, not raised.
 
         Args:
             interruptible: With what to wait until all is written; None not to wait.
+            deadline: Until when to wait; None for no limit.
 
         Returns:
             True if some of it is still unsent.
@@ -209,7 +235,8 @@ class Session:
             if interruptible is None:
                 return True
             # The peer may be waiting for us to read before it reads on.
-            self._wait_io(None, select.POLLIN | select.POLLOUT, interruptible)
+            if not self._wait_io(deadline, select.POLLIN | select.POLLOUT, interruptible):
+                return True
             if self.error is not None:
                 return False
 
@@ -221,8 +248,7 @@ class Session:
         """Write at once again."""
         self._corks -= 1
         if not self._corks and (self._out or self._unsent):
-            with Interruptible() as interruptible:
-                self.flush(interruptible)
+            self._flush_all()
 
     # -- receiving
 
@@ -245,6 +271,10 @@ class Session:
             return True
         spans = splitter.feed(chunk)
         data = splitter.buffer
+        counts = self._rx_counts
+        if counts is not None:
+            for span in spans:
+                counts[span[2]] += 1
         rpcs = self.rpcs
         try:
             for start, stop, mtype, bits, aux1, aux2 in spans:
@@ -276,6 +306,8 @@ class Session:
 
     def accept(self, msg: Message) -> None:
         """Sort a message that arrived decoded."""
+        if self._rx_counts is not None:
+            self._rx_counts[msg.mtype] += 1
         rpc: Any = self.rpcs.get(msg.aux2) if msg.mtype == FLUX_MSGTYPE_RESPONSE else None
         if rpc is None:
             self.ready.append(msg)
@@ -306,13 +338,18 @@ class Session:
             if rpc is not None:
                 rpc.fail(failure)
 
+    def raise_if_lost(self) -> None:
+        """Raise the error that ended the connection, if one did."""
+        if self.error is not None:
+            raise OSError(self.error.errno, self.error.strerror)
+
     def _late(self, tag: int) -> None:
         if self.flags & FLUX_O_MATCHDEBUG and tag not in self.rpcs:
-            pass
+            sys.stderr.write(f"MATCHDEBUG: reclaimed matchtag={tag}\n")
 
     def _trace(self, direction: str, data: bytes) -> None:
-        for _msg in Splitter().messages(Message, data):
-            pass
+        for msg in Splitter().messages(Message, data):
+            sys.stderr.write(f"{direction} {msg!r}\n")
 
     # -- blocking
 
@@ -338,11 +375,10 @@ class Session:
         self._owner = ident
         try:
             with Interruptible() as interruptible:
-                if self._out or self._unsent:
-                    self.flush(interruptible)
+                if (self._out or self._unsent) and self.flush(interruptible, deadline):
+                    return False
                 while not done():
-                    if self.error is not None:
-                        raise OSError(self.error.errno, self.error.strerror)
+                    self.raise_if_lost()
                     if not self._wait_io(deadline, select.POLLIN, interruptible):
                         return False
         finally:
@@ -479,17 +515,23 @@ class Dispatcher:
         self._refuse(msg, errno.ENOSYS, f"Unknown service method '{msg.raw_topic}'")
 
     def _route(self, mtype: int, topic: str) -> tuple[MessageWatcher, ...]:
-        """Return the watchers for a type and topic, newest first."""
+        """Return the watchers for a type and topic, newest first.
+
+        Those of requests that name the topic come before globs.
+        """
         routes = self._routes.setdefault(mtype, {})
         watchers = routes.get(topic)
         if watchers is None:
             if len(routes) >= MAX_ROUTES:
                 routes.clear()
-            watchers = routes[topic] = tuple(
+            found = [
                 watcher
                 for watcher in self._watchers
                 if watcher.type_mask & mtype and (watcher.matches is None or watcher.matches(topic))
-            )
+            ]
+            if mtype == FLUX_MSGTYPE_REQUEST:
+                found.sort(key=lambda watcher: watcher.topic_glob != topic)
+            watchers = routes[topic] = tuple(found)
         return watchers
 
     def _refuse(self, msg: Message, errnum: int, text: str) -> None:

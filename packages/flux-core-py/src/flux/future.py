@@ -271,6 +271,7 @@ class Future:
         if not self._armed or self._result is PENDING:
             return
         self._armed = False
+        failed = self._result.__class__ is Failure
         callback, args, kwargs = self._then  # type: ignore[misc]
         try:
             callback(self, *args, **kwargs)
@@ -279,8 +280,8 @@ class Future:
             raise
         finally:
             # A stream whose continuation has not asked for more still keeps the reactor running,
-            # as the next response may come at any time.
-            if not self._armed and not self._outstanding:
+            # as the next response may come at any time; but not after it failed.
+            if not self._armed and (failed or not self._outstanding):
                 self._release()
 
     def stop(self) -> None:
@@ -550,8 +551,21 @@ class WaitAllFuture(Future):
         super().then(callback, *args, timeout=timeout, **kwargs)
         if self._result is PENDING:
             for child in self.children:
+                self._attach(child)
                 child.observe(self._update)
         return self
+
+    def _attach(self, child: Future) -> None:
+        """Have the reactor that will call back serve a child's handle too."""
+        flux_handle = child.flux_handle
+        if flux_handle is not None and flux_handle is not self.flux_handle:
+            if flux_handle.get_reactor() is not self.get_reactor():
+                raise OSError(
+                    errno.EINVAL,
+                    "the children have handles with different reactors; let the handles share "
+                    "one with Flux.set_reactor",
+                )
+            flux_handle._attach()
 
     def observe(self, observer: Callable[[Future], None]) -> None:
         """As `Future.observe`."""
@@ -619,9 +633,13 @@ class _Chained(Future):
         self._call = (callback, args, kwargs)
         self._next: Future | None = None
         self._started = False
+        self._continued = False
 
     def _continue(self, prev: Future) -> None:
         """Decide what follows the previous future's result."""
+        if self._continued:
+            return
+        self._continued = True
         if isinstance(prev._result, Failure) != self._on_error:
             self.fulfill_with(prev)
             return

@@ -401,10 +401,16 @@ class Message(_codec.WireMessage):
         """Identities that the message passed, most recent hop first.
 
         An empty list where there is only the delimiter, None where there is not even that.
+
+        Raises:
+            OSError: EPROTO, an identity is not text.
         """
         if self.route is None:
             return None
-        return [frame.decode() for frame in _codec.decode_frames(self.route)]
+        try:
+            return [frame.decode() for frame in _codec.decode_frames(self.route)]
+        except UnicodeDecodeError as exc:
+            raise _codec.ProtocolError(f"a route identity is not UTF-8: {exc}") from None
 
     def route_count(self) -> int:
         """Return the number of identities in the route."""
@@ -421,7 +427,13 @@ class Message(_codec.WireMessage):
         return routes[0] if routes else None
 
     def route_push(self, identity: str) -> None:
-        """Add a most recent hop."""
+        """Add a most recent hop.
+
+        Raises:
+            OSError: EINVAL, the identity is empty, which would end the route.
+        """
+        if not identity:
+            raise OSError(errno.EINVAL, "a route identity must not be empty")
         self.route = _codec.encode_frame(identity.encode()) + (self.route or b"")
 
     def route_clear(self) -> None:

@@ -269,7 +269,8 @@ class Flux(Wrapper):
             if not look():
                 while self._session.receive():
                     pass
-                look()
+                if not look():
+                    self._session.raise_if_lost()
         else:
             self._session.wait(look, -1.0)
         return found
@@ -503,8 +504,13 @@ class Flux(Wrapper):
         value = attrs.get(attr_name)
         if value is None:
             response = self.rpc("attr.get", {"name": attr_name}).get()
-            value = str(response["value"])
-            if response["flags"] & _ATTR_IMMUTABLE:
+            try:
+                value, flags = str(response["value"]), int(response["flags"])
+            except (KeyError, TypeError, ValueError):
+                raise OSError(
+                    errno.EPROTO, f"attr.get of {attr_name} was answered {response!r}"
+                ) from None
+            if flags & _ATTR_IMMUTABLE:
                 attrs[attr_name] = value
         if attr_name == "parent-uri":
             remote = os.environ.get("FLUX_PROXY_REMOTE")
@@ -703,7 +709,7 @@ class Flux(Wrapper):
         Args:
             fd_int: The descriptor, which stays the caller's.
             callback: Called as ``callback(handle, watcher, fd, revents, args)``.
-            events: ``FLUX_POLLIN``, ``FLUX_POLLOUT`` and ``FLUX_POLLERR`` bits; all if None.
+            events: ``FLUX_POLLIN`` and ``FLUX_POLLOUT`` bits; both if None.
             args: Passed to the callback.
 
         Raises:
@@ -781,8 +787,10 @@ class Flux(Wrapper):
         finally:
             if sigint is not None:
                 sigint.stop()
+                # It may have come in the last callback.
+                interrupted = reactor.take_signal(sigint) or interrupted
         if interrupted:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt from self.set_exception(None)
         self.raise_if_exception()
         return rc
 

@@ -21,7 +21,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from flux.constants import (
-    FLUX_POLLERR,
     FLUX_POLLIN,
     FLUX_POLLOUT,
     FLUX_REACTOR_NOWAIT,
@@ -42,6 +41,9 @@ __all__ = ["Reactor", "Source", "tls"]
 
 #: Longest single wait in seconds; see `flux._sigint` for why waits in the main thread are cut up.
 _SLICE = 1.0
+
+#: Entries of timers that were disarmed which may stay in the heap in any case.
+_IDLE_TIMERS = 64
 
 
 class ThreadState(threading.local):
@@ -109,9 +111,12 @@ class Reactor:
     def __init__(self) -> None:
         self._selector: selectors.BaseSelector | None = None
         self._fds: dict[int, list[FDWatcher]] = {}
-        self._sources: list[Source] = []
+        # Each with the descriptor it was attached with; clones of a handle share theirs.
+        self._sources: dict[Source, int] = {}
         self._writing: set[int] = set()
-        self._timers: list[tuple[float, int, TimerWatcher]] = []
+        # The heap tells the order; an entry counts while `_armed` has its serial number.
+        self._timers: list[tuple[float, int]] = []
+        self._armed: dict[int, TimerWatcher] = {}
         self._serial = 0
         self._prepares: list[PrepareWatcher] = []
         self._checks: list[CheckWatcher] = []
@@ -166,12 +171,17 @@ class Reactor:
     def stop(self) -> None:
         """Make `run` return after the callback that is running."""
         self._error = False
-        self.stopping = True
+        self._stop()
 
     def stop_error(self) -> None:
         """Make `run` return -1 after the callback that is running."""
         self._error = True
+        self._stop()
+
+    def _stop(self) -> None:
         self.stopping = True
+        if self.wake is not None and not self._depth:
+            self.wake()
 
     def fail(self, exc: BaseException) -> None:
         """Stop with an exception, which the thread's next ``raise_if_exception`` raises."""
@@ -197,11 +207,10 @@ class Reactor:
             if prepare.active:
                 self._call(prepare, 0)
         timeout = self._timeout() if block and not self.stopping and self.active() else 0.0
-        for source in self._sources:
+        for source, fd in self._sources.items():
             ready, unsent = source.prepare()
             if ready:
                 timeout = 0.0
-            fd = source.fileno()
             if unsent != (fd in self._writing):
                 self._watch_writing(fd, source, unsent)
         events = self._wait(timeout)
@@ -241,7 +250,7 @@ class Reactor:
         if self._idles:
             return 0.0
         timers = self._timers
-        while timers and timers[0][1] != timers[0][2].serial:
+        while timers and timers[0][1] not in self._armed:
             heapq.heappop(timers)
         if not timers:
             return None
@@ -295,21 +304,24 @@ class Reactor:
         if source in self._sources:
             return
         fd = source.fileno()
-        if fd >= 0:
+        if fd >= 0 and fd not in self._sources.values():
             self._select().register(fd, selectors.EVENT_READ, source)
-        self._sources.append(source)
+        self._sources[source] = fd
         if self._depth:
             source.begin()
 
     def detach(self, source: Source) -> None:
         """Stop serving a handle's message stream."""
-        if source not in self._sources:
+        fd = self._sources.pop(source, None)
+        if fd is None:
             return
-        self._sources.remove(source)
-        fd = source.fileno()
         if fd >= 0:
             self._writing.discard(fd)
             self._select().unregister(fd)
+            for other, other_fd in self._sources.items():
+                if other_fd == fd:
+                    self._select().register(fd, selectors.EVENT_READ, other)
+                    break
         if self._depth:
             source.end()
 
@@ -353,7 +365,7 @@ class Reactor:
         selector = self._select()
         events = 0
         for watcher in watchers:
-            if watcher.events & (FLUX_POLLIN | FLUX_POLLERR):
+            if watcher.events & FLUX_POLLIN:
                 events |= selectors.EVENT_READ
             if watcher.events & FLUX_POLLOUT:
                 events |= selectors.EVENT_WRITE
@@ -377,11 +389,20 @@ class Reactor:
         """Arm a timer to fire once, ``after`` seconds from now."""
         self._schedule(watcher, time.monotonic() + after)
 
+    def remove_timer(self, watcher: TimerWatcher) -> None:
+        """Disarm a timer."""
+        # Its entry stays in the heap and is skipped; too many of those are cleared out at once.
+        del self._armed[watcher.serial]
+        timers = self._timers
+        if len(timers) > _IDLE_TIMERS and len(timers) > 2 * len(self._armed):
+            timers[:] = [entry for entry in timers if entry[1] in self._armed]
+            heapq.heapify(timers)
+
     def _schedule(self, watcher: TimerWatcher, when: float) -> None:
-        # Entries are not removed from the heap; one whose serial is out of date is ignored.
         self._serial += 1
         watcher.serial = self._serial
-        heapq.heappush(self._timers, (when, self._serial, watcher))
+        self._armed[self._serial] = watcher
+        heapq.heappush(self._timers, (when, self._serial))
         if self.wake is not None and not self._depth:
             self.wake()
 
@@ -392,8 +413,9 @@ class Reactor:
         newest = self._serial
         fired = False
         while timers and timers[0][0] <= now and timers[0][1] <= newest and not self.stopping:
-            due, serial, watcher = heapq.heappop(timers)
-            if serial != watcher.serial:
+            due, serial = heapq.heappop(timers)
+            watcher = self._armed.pop(serial, None)
+            if watcher is None:
                 continue
             fired = True
             if watcher.interval > 0:
@@ -446,6 +468,13 @@ class Reactor:
         """Stop catching it; the last watcher of a signal puts the previous handler back."""
         self._signals.remove(watcher)
         _signal_table.remove(self, watcher)
+
+    def take_signal(self, watcher: SignalWatcher) -> bool:
+        """Return whether a watcher's signal arrived and was not yet told, and forget it."""
+        if watcher not in self._signalled:
+            return False
+        self._signalled = [other for other in self._signalled if other is not watcher]
+        return True
 
     def signalled(self, watcher: SignalWatcher) -> None:
         """Note, in a signal handler, that a watcher's signal arrived."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
-    FLUX_POLLERR,
     FLUX_POLLIN,
     FLUX_POLLOUT,
     FLUX_ROLE_OWNER,
@@ -182,11 +181,10 @@ class TimerWatcher(Watcher):
         reactor.add_timer(self, self._delay)
 
     def _remove(self, reactor: Reactor) -> None:
-        self.serial = 0
+        reactor.remove_timer(self)
 
     def expire(self) -> None:
         """Note that the timer fired for the last time."""
-        self.serial = 0
         self._became_inactive()
 
     def reset(self, after: float | None = None, repeat: float | None = None) -> None:
@@ -212,9 +210,13 @@ class FDWatcher(Watcher):
     Args:
         flux_handle: The handle whose reactor watches the descriptor.
         fd_int: The descriptor.  It stays the user's to close, after the watcher is stopped.
-        events: ``FLUX_POLLIN``, ``FLUX_POLLOUT`` and ``FLUX_POLLERR`` bits to wait for.
+        events: ``FLUX_POLLIN`` and ``FLUX_POLLOUT`` bits to wait for.  An error makes the
+            descriptor ready for both; ``FLUX_POLLERR`` is accepted beside them.
         callback: Called as ``callback(handle, watcher, fd, revents, args)``.
         args: Passed to the callback.
+
+    Raises:
+        OSError: EINVAL, not a descriptor, or nothing to wait for.
     """
 
     def __init__(
@@ -228,8 +230,10 @@ class FDWatcher(Watcher):
         super().__init__(flux_handle, callback, args)
         if fd_int < 0:
             raise OSError(errno.EINVAL, f"{fd_int} is not a file descriptor")
-        if not events & (FLUX_POLLIN | FLUX_POLLOUT | FLUX_POLLERR):
-            raise OSError(errno.EINVAL, f"no FLUX_POLL* events to wait for in {events:#x}")
+        if not events & (FLUX_POLLIN | FLUX_POLLOUT):
+            raise OSError(
+                errno.EINVAL, f"neither FLUX_POLLIN nor FLUX_POLLOUT to wait for in {events:#x}"
+            )
         self.fd_int = fd_int
         self.events = events
 
