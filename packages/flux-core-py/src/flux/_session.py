@@ -16,12 +16,12 @@ import select
 import sys
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Callable
 from weakref import ref
 
-from flux._codec import TYPE_OFFSET, RequestEncoder, Splitter, decode, payload_of
+from flux._codec import TYPE_OFFSET, RequestEncoder, Splitter, decode, encode, payload_of
 from flux._connector import Connector, MemoryConnector
 from flux._sigint import Interruptible
 from flux.constants import (
@@ -158,6 +158,33 @@ class Session:
             self._post(msg)
         else:
             self.send(msg.to_stream())
+
+    def respond(self, request: Message, data: bytes | None, errnum: int) -> None:
+        """Send the response to a request.
+
+        Args:
+            request: The request.
+            data: An encoded payload frame, or None.
+            errnum: 0 for success.
+        """
+        if self._post is not None:
+            self.send_message(request.respond(data, errnum))
+            return
+        # As above, without making a message first: services do little else.
+        userid, rolemask = self.connector.credentials
+        self.send(
+            encode(
+                FLUX_MSGTYPE_RESPONSE,
+                request.bits,
+                userid,
+                rolemask,
+                errnum,
+                request.aux2,
+                request.raw_topic,
+                request.route,
+                data,
+            )
+        )
 
     def send(self, data: bytes) -> None:
         """Send an encoded message: at once, or at the end of the reactor's turn.
@@ -378,7 +405,8 @@ class Session:
                 if (self._out or self._unsent) and self.flush(interruptible, deadline):
                     return False
                 while not done():
-                    self.raise_if_lost()
+                    if self.error is not None:
+                        raise OSError(self.error.errno, self.error.strerror)
                     if not self._wait_io(deadline, select.POLLIN, interruptible):
                         return False
         finally:
@@ -401,13 +429,15 @@ class Session:
             poll.register(fd, select.POLLIN)
         timeout = -1.0 if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         if events == select.POLLIN:
+            if interruptible.poll(poll.poll, timeout):
+                self.receive()
+                return True
+            return deadline is None or time.monotonic() < deadline
+        poll.modify(self.connector.fileno(), events)
+        try:
             found = interruptible.poll(poll.poll, timeout)
-        else:
-            poll.modify(self.connector.fileno(), events)
-            try:
-                found = interruptible.poll(poll.poll, timeout)
-            finally:
-                poll.modify(self.connector.fileno(), select.POLLIN)
+        finally:
+            poll.modify(self.connector.fileno(), select.POLLIN)
         if found:
             if found[0][1] & ~select.POLLOUT:
                 self.receive()
@@ -435,7 +465,8 @@ class Dispatcher:
         self.receive: Callable[[], Any] = session.receive
         # Newest first, which is the order in which they are tried.
         self._watchers: list[MessageWatcher] = []
-        self._routes: dict[int, dict[str, tuple[MessageWatcher, ...]]] = {}
+        # The watchers of each message type and topic, as far as known.
+        self._routes: defaultdict[int, dict[str, tuple[MessageWatcher, ...]]] = defaultdict(dict)
         # Messages that arrived before there was any watcher.
         self._kept: deque[Message] = deque()
 
@@ -496,7 +527,10 @@ class Dispatcher:
             self._kept.append(msg)
             return
         mtype = msg.mtype
-        watchers = self._route(mtype, msg.raw_topic or "")
+        topic = msg.raw_topic or ""
+        watchers = self._routes[mtype].get(topic)
+        if watchers is None:
+            watchers = self._route(mtype, topic)
         if mtype == FLUX_MSGTYPE_EVENT:
             for watcher in watchers:
                 if watcher.active and msg.rolemask & watcher.rolemask:
@@ -515,23 +549,21 @@ class Dispatcher:
         self._refuse(msg, errno.ENOSYS, f"Unknown service method '{msg.raw_topic}'")
 
     def _route(self, mtype: int, topic: str) -> tuple[MessageWatcher, ...]:
-        """Return the watchers for a type and topic, newest first.
+        """Find the watchers for a type and topic, newest first.
 
         Those of requests that name the topic come before globs.
         """
-        routes = self._routes.setdefault(mtype, {})
-        watchers = routes.get(topic)
-        if watchers is None:
-            if len(routes) >= MAX_ROUTES:
-                routes.clear()
-            found = [
-                watcher
-                for watcher in self._watchers
-                if watcher.type_mask & mtype and (watcher.matches is None or watcher.matches(topic))
-            ]
-            if mtype == FLUX_MSGTYPE_REQUEST:
-                found.sort(key=lambda watcher: watcher.topic_glob != topic)
-            watchers = routes[topic] = tuple(found)
+        routes = self._routes[mtype]
+        if len(routes) >= MAX_ROUTES:
+            routes.clear()
+        found = [
+            watcher
+            for watcher in self._watchers
+            if watcher.type_mask & mtype and (watcher.matches is None or watcher.matches(topic))
+        ]
+        if mtype == FLUX_MSGTYPE_REQUEST:
+            found.sort(key=lambda watcher: watcher.topic_glob != topic)
+        watchers = routes[topic] = tuple(found)
         return watchers
 
     def _refuse(self, msg: Message, errnum: int, text: str) -> None:

@@ -281,7 +281,7 @@ class Future:
         finally:
             # A stream whose continuation has not asked for more still keeps the reactor running,
             # as the next response may come at any time; but not after it failed.
-            if not self._armed and (failed or not self._outstanding):
+            if not self._armed and (not self._outstanding or failed):
                 self._release()
 
     def stop(self) -> None:

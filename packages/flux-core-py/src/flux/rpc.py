@@ -112,6 +112,9 @@ class RPC(Future):
             KeyboardInterrupt: SIGINT was received while waiting.
         """
         data = self._result
+        if data is PENDING and self._outstanding:
+            self.flux_handle._session.wait(self.is_ready, -1.0)
+            data = self._result
         if data is PENDING or data.__class__ is Failure:
             data = Future.get(self)
         return None if data is None else decode_json(data)

@@ -1,8 +1,7 @@
 """The base of classes that stand for objects of the C library.
 
 On this implementation a handle, a message or a future is a Python object and needs no library.
-`Wrapper` remains what such classes derive from, so that code that tests for it works, and it
-explains itself where code asks for a C function that has no counterpart here.
+`Wrapper` remains what such classes derive from, so that code that tests for it works.
 """
 
 from __future__ import annotations
@@ -17,14 +16,8 @@ _PREFIXES = ("flux_msg_", "flux_rpc_", "flux_future_")
 class Wrapper:
     """Base class of `flux.Flux` and `flux.core.inner.Core`."""
 
-    def __getattr__(self, name: str) -> Any:
-        # Internal names are looked up by the interpreter itself; it expects a plain answer.
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}; functions of libflux-core "
-            "that are not part of the Python API need the library itself (flux_open(3))"
-        )
+    # No __getattr__ here to explain what is missing: it would slow down every access to an
+    # attribute of a handle.
 
 
 class Pimpl:

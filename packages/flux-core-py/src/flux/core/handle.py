@@ -371,7 +371,7 @@ class Flux(Wrapper):
             raise OSError(errno.EPROTO, f"cannot respond to a message of type {message.type_str}")
         bits = message.bits
         if not bits & FLUX_MSGFLAG_NORESPONSE:
-            self._session.send_message(message.respond(data, errnum))
+            self._session.respond(message, data, errnum)
         message.answered = bool(errnum) or not bits & FLUX_MSGFLAG_STREAMING
         return 0
 

@@ -113,6 +113,8 @@ class Reactor:
         self._fds: dict[int, list[FDWatcher]] = {}
         # Each with the descriptor it was attached with; clones of a handle share theirs.
         self._sources: dict[Source, int] = {}
+        # Those without one have nothing to read or write: only what is ready matters.
+        self._local: dict[Source, None] = {}
         self._writing: set[int] = set()
         # The heap tells the order; an entry counts while `_armed` has its serial number.
         self._timers: list[tuple[float, int]] = []
@@ -159,7 +161,7 @@ class Reactor:
         try:
             while True:
                 self._iterate(block=not flags & FLUX_REACTOR_NOWAIT)
-                if flags or self.stopping or not self.active():
+                if flags or self.stopping or not (self._active > 0 or self.active()):
                     break
         finally:
             self._depth -= 1
@@ -190,7 +192,12 @@ class Reactor:
 
     def active(self) -> int:
         """Return how many referenced watchers, and handles waited on, keep the reactor running."""
-        return self._active + sum(1 for source in self._sources if source.held)
+        active = self._active
+        for sources in (self._sources, self._local):
+            for source in sources:
+                if source.held:
+                    active += 1
+        return active
 
     def fileno(self) -> int:
         """Return a descriptor that polls readable when something is ready."""
@@ -198,25 +205,34 @@ class Reactor:
 
     def timeout(self) -> float | None:
         """Return in how many seconds the next iteration is due; None if only input is awaited."""
-        if any(source.ready for source in self._sources):
+        if any(source.ready for source in (*self._sources, *self._local)):
             return 0.0
         return self._timeout()
 
     def _iterate(self, block: bool) -> None:
-        for prepare in tuple(self._prepares):
-            if prepare.active:
-                self._call(prepare, 0)
-        timeout = self._timeout() if block and not self.stopping and self.active() else 0.0
+        if self._prepares:
+            for prepare in tuple(self._prepares):
+                if prepare.active:
+                    self._call(prepare, 0)
+        if block and not self.stopping and (self._active > 0 or self.active()):
+            timeout = self._timeout()
+        else:
+            timeout = 0.0
         for source, fd in self._sources.items():
             ready, unsent = source.prepare()
             if ready:
                 timeout = 0.0
             if unsent != (fd in self._writing):
                 self._watch_writing(fd, source, unsent)
+        for source in self._local:
+            if source.ready:
+                timeout = 0.0
+                break
         events = self._wait(timeout)
-        for check in tuple(self._checks):
-            if check.active:
-                self._call(check, 0)
+        if self._checks:
+            for check in tuple(self._checks):
+                if check.active:
+                    self._call(check, 0)
         busy = False
         for key, mask in events:
             watchers = key.data
@@ -240,6 +256,9 @@ class Reactor:
                 self._call(signal_watcher, 0)
         for source in tuple(self._sources):
             source.dispatch(self)
+        for source in tuple(self._local):
+            if source.ready:
+                source.dispatch(self)
         if not busy:
             for idle in tuple(self._idles):
                 if idle.active and idle.callback is not None:
@@ -265,7 +284,7 @@ class Reactor:
             return self._selector.select(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         # Handlers run in the main thread; that is the only one they may throw out of its wait.
-        self._waiting = threading.current_thread() is threading.main_thread()
+        self._waiting = threading.get_ident() == threading.main_thread().ident
         try:
             # Signals are looked for only now: one from here on wakes the wait by itself.
             while not self._signalled:
@@ -304,7 +323,10 @@ class Reactor:
         if source in self._sources:
             return
         fd = source.fileno()
-        if fd >= 0 and fd not in self._sources.values():
+        if fd < 0:
+            self._local[source] = None
+            return
+        if fd not in self._sources.values():
             self._select().register(fd, selectors.EVENT_READ, source)
         self._sources[source] = fd
         if self._depth:
@@ -312,22 +334,20 @@ class Reactor:
 
     def detach(self, source: Source) -> None:
         """Stop serving a handle's message stream."""
+        self._local.pop(source, None)
         fd = self._sources.pop(source, None)
         if fd is None:
             return
-        if fd >= 0:
-            self._writing.discard(fd)
-            self._select().unregister(fd)
-            for other, other_fd in self._sources.items():
-                if other_fd == fd:
-                    self._select().register(fd, selectors.EVENT_READ, other)
-                    break
+        self._writing.discard(fd)
+        self._select().unregister(fd)
+        for other, other_fd in self._sources.items():
+            if other_fd == fd:
+                self._select().register(fd, selectors.EVENT_READ, other)
+                break
         if self._depth:
             source.end()
 
     def _watch_writing(self, fd: int, source: Source, on: bool) -> None:
-        if fd < 0:
-            return
         events = selectors.EVENT_READ
         if on:
             events |= selectors.EVENT_WRITE
