@@ -84,9 +84,7 @@ def event(flux: Any, topic: str, count: int) -> Callable[[], None]:
             handle.event_send("bench.tick", {"seq": got + WINDOW - 1})
 
     handle.event_subscribe("bench.tick")
-    watcher = handle.msg_watcher_create(
-        received, flux.constants.FLUX_MSGTYPE_EVENT, "bench.tick"
-    )
+    watcher = handle.msg_watcher_create(received, flux.constants.FLUX_MSGTYPE_EVENT, "bench.tick")
     watcher.start()
 
     def run() -> None:
@@ -145,9 +143,7 @@ def timers(flux: Any, topic: str, count: int) -> Callable[[], None]:
     return run
 
 
-CASES = {
-    case.__name__: case for case in (sync, window, then, event, message, outstanding, timers)
-}
+CASES = {case.__name__: case for case in (sync, window, then, event, message, outstanding, timers)}
 
 
 def connect(flux: Any, topic: str) -> Any:

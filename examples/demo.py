@@ -1,0 +1,124 @@
+"""A tour with real traffic: a broker, two processes, requests, a stream, events and the log.
+
+Run by `nox -s demo`, or by hand where the distributions are installed.  Nothing else is needed;
+the same code runs on a flux-core instance if it is started there (`flux start python demo.py`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import syslog
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import flux
+import flux.constants
+
+HERE = Path(__file__).parent
+
+
+def say(text: str) -> None:
+    """Tell the reader what comes next."""
+    print(f"\n{text}", flush=True)
+
+
+def show(text: Any) -> None:
+    """Print what was received."""
+    print(f"    {text}", flush=True)
+
+
+def requests(handle: flux.Flux) -> None:
+    """RPCs, waited for and by continuation."""
+    say("1. A request and its response. `rpc` sends at once and returns a future; `get` waits.")
+    future = handle.rpc("broker.ping", {"seq": 1, "pad": "hello"})
+    show(f"sent     broker.ping {{'seq': 1, 'pad': 'hello'}}, matchtag {future.get_matchtag()}")
+    response = future.get()
+    show(f"received {response}")
+    show(f"its way  {response['route']}: this connection, the socket's server, the broker")
+
+    say("2. Ten requests under way at once; the reactor calls back as the responses arrive.")
+    order: list[int] = []
+    for seq in range(10):
+        handle.rpc("broker.ping", {"seq": seq}).then(lambda f: order.append(f.get()["seq"]))
+    handle.reactor_run()
+    show(f"responses in order of arrival: {order}")
+
+    say("3. Errors are OSError, with the errno and the text that the service sent.")
+    try:
+        handle.rpc("nosuchservice.hello").get()
+    except OSError as exc:
+        show(f"{errno.errorcode[exc.errno or 0]}: {exc.strerror}")
+
+
+def service(handle: flux.Flux) -> None:
+    """A service in another process, which registers it with the broker."""
+    say("4. A second process registers the service `greeter`. Its whole program:")
+    program = HERE / "greeter.py"
+    for line in program.read_text().splitlines()[2:]:
+        show(line)
+    handle.event_subscribe("greeter.")
+    server = subprocess.Popen([sys.executable, str(program)], stdin=subprocess.PIPE)
+    try:
+        event = handle.event_recv("greeter.ready")
+        assert event is not None
+        say("   It published an event when it was ready, which this process had subscribed to:")
+        show(f"event {event.topic}, sequence number {event.seq}, payload {event.payload}")
+        say("   Now this process calls it, through the broker:")
+        show(f"greeter.hello -> {handle.rpc('greeter.hello', {'name': 'newcomer'}).get()}")
+        say("   A method may answer many times: a stream, which ends with ENODATA.")
+        for response in handle.rpc(
+            "greeter.count", {"to": 3}, flags=flux.constants.FLUX_RPC_STREAMING
+        ):
+            show(f"greeter.count -> {response}")
+    finally:
+        assert server.stdin is not None
+        server.stdin.close()
+        server.wait()
+    say("   The process has ended; the broker noticed and took its service away:")
+    try:
+        handle.rpc("greeter.hello", {"name": "anybody"}).get()
+    except OSError as exc:
+        show(exc.strerror)
+
+
+def log(handle: flux.Flux) -> None:
+    """The broker's log."""
+    say("5. The broker keeps a log that everybody can write to; `flux dmesg` shows it.")
+    handle.log(syslog.LOG_INFO, "the demo was here")
+    stream = handle.rpc("log.dmesg", {"follow": False}, flags=flux.constants.FLUX_RPC_STREAMING)
+    try:
+        while True:
+            line = stream.get_str() or ""
+            if "demo" in line:
+                show(line)
+            stream.reset()
+    except OSError as exc:
+        if exc.errno != errno.ENODATA:
+            raise
+
+
+def main() -> None:
+    """Start a development broker, unless one was given, and show everything on it."""
+    with ExitStack() as stack:
+        if "FLUX_URI" not in os.environ:
+            say("Starting a development broker: rank 0 of 1, in a process of its own.")
+            from flux.devbroker import Broker
+
+            broker = stack.enter_context(Broker())
+            os.environ["FLUX_URI"] = broker.uri
+        handle = flux.Flux()
+        stack.callback(handle.__exit__, None, None, None)
+        show(f"connected to {os.environ['FLUX_URI']}")
+        show(f"broker version {handle.attr_get('version')}, rank {handle.get_rank()}")
+        requests(handle)
+        service(handle)
+        log(handle)
+    say("That was the tour. README.md says where to go from here.")
+
+
+if __name__ == "__main__":
+    main()
