@@ -24,8 +24,7 @@ from flux.message import Message
 #: Seconds to wait for a broker that accepted the connection to greet.
 GREETING_TIMEOUT = 20.0
 
-# As a struct timeval.
-_CONNECT_TIMEOUT = Struct("@ll").pack(int(GREETING_TIMEOUT), 0)
+_TIMEVAL = Struct("@ll")
 
 #: Longest socket path in bytes: that of sockaddr_un, less the final NUL.
 MAX_SOCKET_PATH = 107
@@ -190,7 +189,9 @@ def _open_local(uri: URI) -> Connector:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # A broker that is busy may keep a connection waiting, but one that hangs not for ever.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _CONNECT_TIMEOUT)
+            seconds, rest = divmod(GREETING_TIMEOUT, 1)
+            timeval = _TIMEVAL.pack(int(seconds), int(rest * 1e6))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
             sock.connect(path)
             return _greeted(sock, uri)
         except BlockingIOError:

@@ -10,6 +10,10 @@ from typing import Any
 from orjson import dumps as _dumps
 from orjson import loads as _loads
 
+# To find runs of digits that may be an integer beyond 64 bits, faster than a regular expression.
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_TWENTY_DIGITS = b"0" * 20
+
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 
 
@@ -109,15 +113,15 @@ def decode_text(data: bytes) -> str:
 def decode_json(data: bytes) -> Any:
     """Return the JSON value of a payload frame.
 
-    An integer beyond 64 bits, which neither flux-core nor `encode_payload` sends, is read as the
-    nearest float.
-
     Raises:
         PayloadError: The frame is not NUL-terminated JSON.
     """
     if not data or data[-1]:
         raise PayloadError("the payload is not a NUL-terminated string")
     try:
+        # orjson reads an integer beyond 64 bits as the nearest float.
+        if _TWENTY_DIGITS in data.translate(_DIGITS):
+            return json.loads(data[:-1])
         return _loads(data[:-1])
     except ValueError as exc:
         error = exc

@@ -455,12 +455,14 @@ class Dispatcher:
         session: The connection.
         ready: What is to be dispatched.
         held: Futures whose continuation is outstanding.
+        local: Whether the broker is in this thread.
     """
 
     def __init__(self, session: Session, ready: deque[Message | Future]) -> None:
         self.session = session
         self.ready = ready
         self.held: set[Future] = set()
+        self.local = isinstance(session.connector, MemoryConnector)
         self.fileno = session.connector.fileno
         self.receive: Callable[[], Any] = session.receive
         # Newest first, which is the order in which they are tried.

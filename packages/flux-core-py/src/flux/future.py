@@ -84,6 +84,8 @@ class Future:
     _queue: deque[Any] | None = None
     _then: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]] | None = None
     _armed = False
+    # How many results in the queue have a place among what is to be dispatched.
+    _places = 0
     _outstanding = False
     _timer: TimerWatcher | None = None
     _timeout = -1.0
@@ -180,6 +182,10 @@ class Future:
             if self._queue is None:
                 self._queue = deque()
             self._queue.append(result)
+            if self._then is not None:
+                # In its place among the other messages, as if there were no queue.
+                self._places += 1
+                self._schedule()
         if self._observers:
             for observer in tuple(self._observers):
                 observer(self)
@@ -219,7 +225,9 @@ class Future:
             self._hold()
         if self._queue:
             self._result = self._queue.popleft()
-            if then:
+            if self._places:
+                self._places -= 1
+            elif then:
                 self._schedule()
         elif then:
             self._start_timer()
@@ -269,6 +277,8 @@ class Future:
     def run_continuation(self) -> None:
         """Call the continuation; called by the dispatcher."""
         if not self._armed or self._result is PENDING:
+            if self._places:
+                self._places -= 1
             return
         self._armed = False
         failed = self._result.__class__ is Failure

@@ -465,7 +465,7 @@ class Message(_codec.WireMessage):
         """Return the text of an error response: its payload, or what ``strerror`` says."""
         if self.data:
             try:
-                return decode_text(self.data)
+                return decode_text(self.data) or os.strerror(self.errnum)
             except ValueError:
                 pass
         return os.strerror(self.errnum)

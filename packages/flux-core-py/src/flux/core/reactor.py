@@ -68,7 +68,10 @@ class Source(Protocol):
         held: Futures whose continuations wait for messages; while there are any, the source
             keeps the reactor running.
         ready: What `dispatch` will take.
+        local: Whether messages come from within this thread: nothing to read, write or wait for.
     """
+
+    local: bool
 
     @property
     def held(self) -> Sized:
@@ -113,7 +116,7 @@ class Reactor:
         self._fds: dict[int, list[FDWatcher]] = {}
         # Each with the descriptor it was attached with; clones of a handle share theirs.
         self._sources: dict[Source, int] = {}
-        # Those without one have nothing to read or write: only what is ready matters.
+        # Those that never have one: only what is ready matters, so many of them cost little.
         self._local: dict[Source, None] = {}
         self._writing: set[int] = set()
         # The heap tells the order; an entry counts while `_armed` has its serial number.
@@ -322,11 +325,11 @@ class Reactor:
         """Serve a handle's message stream from now on."""
         if source in self._sources:
             return
-        fd = source.fileno()
-        if fd < 0:
+        if source.local:
             self._local[source] = None
             return
-        if fd not in self._sources.values():
+        fd = source.fileno()
+        if fd >= 0 and fd not in self._sources.values():
             self._select().register(fd, selectors.EVENT_READ, source)
         self._sources[source] = fd
         if self._depth:
@@ -338,16 +341,19 @@ class Reactor:
         fd = self._sources.pop(source, None)
         if fd is None:
             return
-        self._writing.discard(fd)
-        self._select().unregister(fd)
-        for other, other_fd in self._sources.items():
-            if other_fd == fd:
-                self._select().register(fd, selectors.EVENT_READ, other)
-                break
+        if fd >= 0:
+            self._writing.discard(fd)
+            self._select().unregister(fd)
+            for other, other_fd in self._sources.items():
+                if other_fd == fd:
+                    self._select().register(fd, selectors.EVENT_READ, other)
+                    break
         if self._depth:
             source.end()
 
     def _watch_writing(self, fd: int, source: Source, on: bool) -> None:
+        if fd < 0:
+            return
         events = selectors.EVENT_READ
         if on:
             events |= selectors.EVENT_WRITE
