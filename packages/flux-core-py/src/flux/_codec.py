@@ -64,6 +64,11 @@ _TRAILER_SIZE = PROTO_SIZE + 1
 _TYPES = frozenset(
     (FLUX_MSGTYPE_REQUEST, FLUX_MSGTYPE_RESPONSE, FLUX_MSGTYPE_EVENT, FLUX_MSGTYPE_CONTROL)
 )
+
+#: Distinct topics whose encoded frame is remembered, and these.
+_MAX_TOPICS = 256
+_topic_frames: dict[str, bytes] = {}
+
 _PRESENCE = FLUX_MSGFLAG_TOPIC | FLUX_MSGFLAG_PAYLOAD | FLUX_MSGFLAG_ROUTE
 
 #: What `Splitter` tells of a message: start, stop, type, flags, aux1 and aux2.
@@ -139,6 +144,18 @@ def decode_frames(data: bytes) -> list[bytes]:
     return frames
 
 
+def _topic_frame(topic: str) -> bytes:
+    """Encode a topic frame, and remember it: a service has few topics and many responses."""
+    try:
+        frame = encode_frame(topic.encode())
+    except UnicodeEncodeError as exc:
+        raise OSError(errno.EINVAL, f"the topic cannot be sent as UTF-8: {exc}") from None
+    if len(_topic_frames) >= _MAX_TOPICS:
+        _topic_frames.clear()
+    _topic_frames[topic] = frame
+    return frame
+
+
 def encode(
     mtype: int,
     bits: int,
@@ -162,10 +179,7 @@ def encode(
         head = route + b"\0"
         bits |= FLUX_MSGFLAG_ROUTE
     if topic is not None:
-        try:
-            head += encode_frame(topic.encode())
-        except UnicodeEncodeError as exc:
-            raise OSError(errno.EINVAL, f"the topic cannot be sent as UTF-8: {exc}") from None
+        head += _topic_frames.get(topic) or _topic_frame(topic)
         bits |= FLUX_MSGFLAG_TOPIC
     if data is None:
         lead = data = b""

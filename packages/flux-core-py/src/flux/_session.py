@@ -111,7 +111,8 @@ class Session:
     def count_messages(self) -> tuple[list[int], list[int]]:
         """Return how many messages were sent and received, each a list by message type.
 
-        They are counted from the first call on, as only broker modules want to know.
+        They are counted from the first call on, as only broker modules want to know.  What is
+        received counts when it is handled, a response when it arrives.
         """
         if self._tx_counts is None or self._rx_counts is None:
             self._tx_counts = [0] * (FLUX_MSGTYPE_CONTROL + 1)
@@ -213,12 +214,18 @@ class Session:
         return OSError(errno.EPIPE, f"cannot send to {self.uri}: {self.error.strerror}")
 
     def _flush_all(self) -> None:
-        """Write all that is to be written; under asyncio, what can be written without waiting."""
+        """Write all that is to be written.
+
+        Under asyncio the rest of what cannot be written without waiting is left to the driver,
+        which a handle has once something on it is awaited.
+        """
         with Interruptible() as interruptible:
-            if self.wake is None:
-                self.flush(interruptible)
-            elif self.flush():
+            if not self.flush():
+                return
+            if self.wake is not None:
                 self.wake()
+            elif not _in_asyncio():
+                self.flush(interruptible)
 
     def flush(
         self, interruptible: Interruptible | None = None, deadline: float | None = None
@@ -301,25 +308,27 @@ class Session:
         counts = self._rx_counts
         if counts is not None:
             for span in spans:
-                counts[span[2]] += 1
+                if span[2] == FLUX_MSGTYPE_RESPONSE:
+                    counts[FLUX_MSGTYPE_RESPONSE] += 1
         rpcs = self.rpcs
         try:
             for start, stop, mtype, bits, aux1, aux2 in spans:
                 if mtype == FLUX_MSGTYPE_RESPONSE:
                     rpc: Any = rpcs.get(aux2)
                     if rpc is not None:
-                        if aux1 or not bits & FLUX_MSGFLAG_STREAMING:
+                        rpc = rpc()
+                        payload = None
+                        if rpc is not None:
+                            # If it is malformed, the RPC fails with the others.
+                            payload = payload_of(data, start, stop, bits, rpc.encoder.head)
+                        streaming = bits & FLUX_MSGFLAG_STREAMING
+                        if aux1 or not streaming:
                             del rpcs[aux2]
                             self._tags.append(aux2)
-                        rpc = rpc()
-                        if rpc is None:
+                        if rpc is not None:
+                            rpc.deliver(aux1, payload, streaming)
+                        else:
                             self._late(aux2)
-                            continue
-                        rpc.deliver(
-                            aux1,
-                            payload_of(data, start, stop, bits, rpc.encoder.head),
-                            bits & FLUX_MSGFLAG_STREAMING,
-                        )
                         continue
                 self.ready.append(decode(Message, data, start, stop))
             if splitter.error is not None:
@@ -333,8 +342,8 @@ class Session:
 
     def accept(self, msg: Message) -> None:
         """Sort a message that arrived decoded."""
-        if self._rx_counts is not None:
-            self._rx_counts[msg.mtype] += 1
+        if self._rx_counts is not None and msg.mtype == FLUX_MSGTYPE_RESPONSE:
+            self._rx_counts[FLUX_MSGTYPE_RESPONSE] += 1
         rpc: Any = self.rpcs.get(msg.aux2) if msg.mtype == FLUX_MSGTYPE_RESPONSE else None
         if rpc is None:
             self.ready.append(msg)
@@ -445,6 +454,18 @@ class Session:
         return deadline is None or time.monotonic() < deadline
 
 
+def _in_asyncio() -> bool:
+    """Return True if an asyncio loop runs in this thread, which must not be blocked."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class Dispatcher:
     """Calls the callbacks of one handle; the reactor's view of it (`flux.core.reactor.Source`).
 
@@ -530,6 +551,9 @@ class Dispatcher:
             return
         mtype = msg.mtype
         topic = msg.raw_topic or ""
+        counts = self.session._rx_counts
+        if counts is not None and mtype != FLUX_MSGTYPE_RESPONSE:
+            counts[mtype] += 1
         watchers = self._routes[mtype].get(topic)
         if watchers is None:
             watchers = self._route(mtype, topic)
@@ -580,6 +604,9 @@ class Dispatcher:
             for i, item in enumerate(queue):
                 if isinstance(item, Message) and matches(item):
                     del queue[i]
+                    counts = self.session._rx_counts
+                    if counts is not None and item.mtype != FLUX_MSGTYPE_RESPONSE:
+                        counts[item.mtype] += 1
                     return item
         return None
 

@@ -28,6 +28,16 @@ _SIGINT = int(SIGINT)
 _SLICE = 1000
 
 
+#: How to take over a SIGINT that a reactor run has noted, to raise KeyboardInterrupt for it after
+#: the callback that is running; one for each run under way.
+noted: list[Callable[[], bool]] = []
+
+
+def take_noted() -> bool:
+    """Return whether a reactor run has noted a SIGINT; the caller now has to raise for it."""
+    return any(take() for take in noted)
+
+
 class Interruptible:
     """A context in which blocking waits end with KeyboardInterrupt on SIGINT.
 
@@ -47,7 +57,10 @@ class Interruptible:
             try:
                 self._previous = signal(_SIGINT, self._on_sigint)
             except ValueError:  # not the main thread
-                pass
+                return self
+            if noted:
+                # A wait within a callback may never end if it leaves this to those around it.
+                self._seen = take_noted()
         return self
 
     def __exit__(

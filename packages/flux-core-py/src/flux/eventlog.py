@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["EventLogEvent", "EventLogFormatter", "entry_fault", "eventlog_decode"]
 
@@ -135,7 +135,7 @@ class EventLogFormatter:
     """
 
     #: Escape sequences (ECMA-48) by what they are put in front of.
-    eventlog_colors = {
+    eventlog_colors: ClassVar[dict[str, str]] = {
         "name": "\033[33m",
         "time": "\033[32m",
         "timebreak": _BOLD + "\033[32m",

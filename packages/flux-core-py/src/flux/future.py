@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from flux._payload import decode_text
+from flux.message import error_text
 from flux.wrapper import Pimpl
 
 if TYPE_CHECKING:
@@ -48,12 +48,9 @@ class Failure:
     def text(self) -> str:
         """What was said of the error, or else what ``strerror`` says."""
         text = self._text
-        if isinstance(text, bytes):
-            try:
-                text = decode_text(text)
-            except ValueError:
-                text = None
-        return text or os.strerror(self.errnum)
+        if isinstance(text, str) and text:
+            return text
+        return error_text(self.errnum, text if isinstance(text, bytes) else None)
 
     def throw(self) -> None:
         """Raise the error as OSError, anew each time so that tracebacks do not pile up."""

@@ -65,6 +65,22 @@ def encode_topic(topic: str | bytes | None) -> str:
     raise TypeError(errno.EINVAL, f"Topic must be a string, not {type(topic)}")
 
 
+def error_text(errnum: int, data: bytes | None) -> str:
+    """Return what an error response says: its payload's text, or else what ``strerror`` says."""
+    if data:
+        try:
+            text = decode_text(data)
+        except ValueError:
+            text = ""
+        if text:
+            return text
+    try:
+        return os.strerror(errnum)
+    except OverflowError:
+        # Any 32-bit number may come; strerror takes no more than a C int.
+        return f"Unknown error {errnum}"
+
+
 class Message(_codec.WireMessage):
     """One Flux message: request, response, event or control (RFC 3).
 
@@ -433,7 +449,8 @@ class Message(_codec.WireMessage):
             OSError: EINVAL, the identity is empty, which would end the route.
         """
         if not identity:
-            raise OSError(errno.EINVAL, "a route identity must not be empty")
+            text = os.strerror(errno.EINVAL)
+            raise OSError(errno.EINVAL, f"{text}: a route identity must not be empty")
         self.route = _codec.encode_frame(identity.encode()) + (self.route or b"")
 
     def route_clear(self) -> None:
@@ -463,12 +480,7 @@ class Message(_codec.WireMessage):
 
     def error_string(self) -> str:
         """Return the text of an error response: its payload, or what ``strerror`` says."""
-        if self.data:
-            try:
-                return decode_text(self.data) or os.strerror(self.errnum)
-            except ValueError:
-                pass
-        return os.strerror(self.errnum)
+        return error_text(self.errnum, self.data)
 
     def match(self, type_mask: int, match_tag: int, topic_match: Any) -> bool:
         """Return True if type, matchtag and topic are among those asked for.

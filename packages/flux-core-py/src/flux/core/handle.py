@@ -11,10 +11,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
-from flux import _uri
+from flux import _sigint, _uri
 from flux._connector import Connector, open_uri
 from flux._payload import encode_payload
 from flux._session import Dispatcher, Session
@@ -779,8 +780,12 @@ class Flux(Wrapper):
             # put back.
             signal.getsignal(signal.SIGINT) is not None
         ):
+            if _sigint.take_noted():
+                raise KeyboardInterrupt
             sigint = SignalWatcher(self, signal.SIGINT, interrupt).unref()
+            take = partial(reactor.take_signal, sigint)
             sigint.start()
+            _sigint.noted.append(take)
         try:
             with self.in_reactor():
                 rc = reactor.run(flags)
@@ -788,7 +793,8 @@ class Flux(Wrapper):
             if sigint is not None:
                 sigint.stop()
                 # It may have come in the last callback.
-                interrupted = reactor.take_signal(sigint) or interrupted
+                interrupted = take() or interrupted
+                _sigint.noted.remove(take)
         if interrupted:
             raise KeyboardInterrupt from self.set_exception(None)
         self.raise_if_exception()
