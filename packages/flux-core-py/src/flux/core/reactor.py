@@ -530,12 +530,13 @@ class _SignalTable:
     def remove(self, reactor: Reactor, watcher: SignalWatcher) -> None:
         signum = watcher.signal_int
         wanted = self._wanted[signum]
-        wanted.remove((reactor, watcher))
-        if not wanted:
-            del self._wanted[signum]
+        if len(wanted) == 1:
+            # First, so that a signal in this instant still reaches the watcher or that handler.
             previous = self._previous.pop(signum)
             # None stands for a handler that was not installed from Python.
             signal.signal(signum, signal.SIG_DFL if previous is None else previous)
+            del self._wanted[signum]
+        wanted.remove((reactor, watcher))
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         waiting = False

@@ -1,0 +1,5 @@
+"""A module with a fault."""
+
+
+def mod_main(h, *args):
+    raise RuntimeError("a fault")

@@ -1,0 +1,5 @@
+"""A module that ends before it begins."""
+
+
+def mod_main(h, *args):
+    pass
