@@ -123,9 +123,12 @@ class Reactor:
         self._timers: list[tuple[float, int]] = []
         self._armed: dict[int, TimerWatcher] = {}
         self._serial = 0
-        self._prepares: list[PrepareWatcher] = []
-        self._checks: list[CheckWatcher] = []
-        self._idles: list[IdleWatcher] = []
+        #: Called before each wait.
+        self.prepares: list[PrepareWatcher] = []
+        #: Called after each wait.
+        self.checks: list[CheckWatcher] = []
+        #: Keep the reactor from waiting; called in iterations that find nothing else to do.
+        self.idles: list[IdleWatcher] = []
         self._signals: list[SignalWatcher] = []
         self._signalled: list[SignalWatcher] = []
         self._waiting = False
@@ -213,8 +216,8 @@ class Reactor:
         return self._timeout()
 
     def _iterate(self, block: bool) -> None:
-        if self._prepares:
-            for prepare in tuple(self._prepares):
+        if self.prepares:
+            for prepare in tuple(self.prepares):
                 if prepare.active:
                     self._call(prepare, 0)
         if block and not self.stopping and (self._active > 0 or self.active()):
@@ -232,8 +235,8 @@ class Reactor:
                 timeout = 0.0
                 break
         events = self._wait(timeout)
-        if self._checks:
-            for check in tuple(self._checks):
+        if self.checks:
+            for check in tuple(self.checks):
                 if check.active:
                     self._call(check, 0)
         busy = False
@@ -263,13 +266,13 @@ class Reactor:
             if source.ready:
                 source.dispatch(self)
         if not busy:
-            for idle in tuple(self._idles):
+            for idle in tuple(self.idles):
                 if idle.active and idle.callback is not None:
                     self._call(idle, 0)
 
     def _timeout(self) -> float | None:
         """Return how long to wait at most, in seconds; None for no limit."""
-        if self._idles:
+        if self.idles:
             return 0.0
         timers = self._timers
         while timers and timers[0][1] not in self._armed:
@@ -452,32 +455,6 @@ class Reactor:
                 watcher.expire()
             self._call(watcher, 0)
         return fired
-
-    # -- prepare, check and idle
-
-    def add_prepare(self, watcher: PrepareWatcher) -> None:
-        """Call a watcher before each wait."""
-        self._prepares.append(watcher)
-
-    def remove_prepare(self, watcher: PrepareWatcher) -> None:
-        """Stop calling it."""
-        self._prepares.remove(watcher)
-
-    def add_check(self, watcher: CheckWatcher) -> None:
-        """Call a watcher after each wait."""
-        self._checks.append(watcher)
-
-    def remove_check(self, watcher: CheckWatcher) -> None:
-        """Stop calling it."""
-        self._checks.remove(watcher)
-
-    def add_idle(self, watcher: IdleWatcher) -> None:
-        """Do not block, and call a watcher in iterations that find nothing else to do."""
-        self._idles.append(watcher)
-
-    def remove_idle(self, watcher: IdleWatcher) -> None:
-        """Stop doing so."""
-        self._idles.remove(watcher)
 
     # -- signals
 

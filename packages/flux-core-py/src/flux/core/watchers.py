@@ -7,7 +7,7 @@ import fnmatch
 import re
 import signal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
@@ -34,8 +34,6 @@ __all__ = [
     "Watcher",
 ]
 
-W = TypeVar("W", bound="Watcher")
-
 
 class Watcher:
     """Base of all watchers: a callback that can be started and stopped.
@@ -50,7 +48,9 @@ class Watcher:
         active: Whether the watcher is started.
     """
 
-    def __init__(self, flux_handle: Flux, callback: Callable[..., Any] | None, args: Any) -> None:
+    def __init__(
+        self, flux_handle: Flux, callback: Callable[..., Any] | None, args: Any = None
+    ) -> None:
         self.flux_handle = flux_handle
         self.callback = callback
         self.args = args
@@ -258,14 +258,11 @@ class PrepareWatcher(Watcher):
         args: Passed to the callback.
     """
 
-    def __init__(self, flux_handle: Flux, callback: Callable[..., Any], args: Any = None) -> None:
-        super().__init__(flux_handle, callback, args)
-
     def _add(self, reactor: Reactor) -> None:
-        reactor.add_prepare(self)
+        reactor.prepares.append(self)
 
     def _remove(self, reactor: Reactor) -> None:
-        reactor.remove_prepare(self)
+        reactor.prepares.remove(self)
 
 
 class CheckWatcher(Watcher):
@@ -277,14 +274,11 @@ class CheckWatcher(Watcher):
         args: Passed to the callback.
     """
 
-    def __init__(self, flux_handle: Flux, callback: Callable[..., Any], args: Any = None) -> None:
-        super().__init__(flux_handle, callback, args)
-
     def _add(self, reactor: Reactor) -> None:
-        reactor.add_check(self)
+        reactor.checks.append(self)
 
     def _remove(self, reactor: Reactor) -> None:
-        reactor.remove_check(self)
+        reactor.checks.remove(self)
 
 
 class IdleWatcher(Watcher):
@@ -298,18 +292,15 @@ class IdleWatcher(Watcher):
     """
 
     def __init__(
-        self,
-        flux_handle: Flux,
-        callback: Callable[..., Any] | None = None,
-        args: Any = None,
+        self, flux_handle: Flux, callback: Callable[..., Any] | None = None, args: Any = None
     ) -> None:
         super().__init__(flux_handle, callback, args)
 
     def _add(self, reactor: Reactor) -> None:
-        reactor.add_idle(self)
+        reactor.idles.append(self)
 
     def _remove(self, reactor: Reactor) -> None:
-        reactor.remove_idle(self)
+        reactor.idles.remove(self)
 
 
 class SignalWatcher(Watcher):
