@@ -16,10 +16,10 @@ from flux.constants import FLUX_REACTOR_NOWAIT
 from flux.core.reactor import tls
 
 if TYPE_CHECKING:
+    from flux._future import Future
     from flux._session import Session
     from flux.core.handle import Flux
     from flux.core.reactor import Reactor
-    from flux.future import Future
 
 
 class Driver:

@@ -35,7 +35,9 @@ noted: list[Callable[[], bool]] = []
 
 def take_noted() -> bool:
     """Return whether a reactor run has noted a SIGINT; the caller now has to raise for it."""
-    return any(take() for take in noted)
+    # All of them: it is one Ctrl-C, however many runs have noted it.
+    taken = [take() for take in noted]
+    return any(taken)
 
 
 class Interruptible:

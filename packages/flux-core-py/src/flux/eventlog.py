@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 __all__ = ["EventLogEvent", "EventLogFormatter", "entry_fault", "eventlog_decode"]
 
+#: Limit of a timestamp: what the seconds of a C program have room for.
+_MAX_TIME = 1 << 63
+
 _BOLD = "\033[1m"
 _RESET = "\033[0m"
 
@@ -28,6 +31,8 @@ def entry_fault(entry: Any) -> str | None:
     timestamp = entry.get("timestamp")
     if not isinstance(timestamp, (int, float)) or isinstance(timestamp, bool):
         return f"its timestamp is not a number: {timestamp!r:.80}"
+    if not -_MAX_TIME < timestamp < _MAX_TIME:
+        return f"its timestamp is out of range: {timestamp!r:.80}"
     if not isinstance(entry.get("name"), str):
         return f"its name is not a string: {entry.get('name')!r:.80}"
     if not isinstance(entry.get("context", {}), dict):
@@ -173,7 +178,7 @@ class EventLogFormatter:
             The line, without a newline.
 
         Raises:
-            ValueError: It is not an eventlog entry.
+            ValueError: It is not an eventlog entry, or its time is beyond the calendar.
         """
         if not isinstance(entry, EventLogEvent):
             entry = EventLogEvent(entry)
@@ -189,7 +194,11 @@ class EventLogFormatter:
             f" {self._colored('key', key)}={self._colored(_kind(value), _compact(value))}"
             for key, value in entry.context.items()
         ]
-        return f"{self._time(entry.timestamp)} {name}{''.join(items)}"
+        try:
+            time = self._time(entry.timestamp)
+        except (OverflowError, OSError) as exc:
+            raise ValueError(f"not a time: {entry.timestamp}: {exc}") from None
+        return f"{time} {name}{''.join(items)}"
 
     def _colored(self, kind: str, text: str) -> str:
         return f"{self.eventlog_colors[kind]}{text}{_RESET}" if self.color else text

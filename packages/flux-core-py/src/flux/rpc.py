@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
+from flux._future import PENDING, Failure, Future
 from flux._payload import PayloadError, decode_json, decode_text, encode_payload
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
@@ -17,7 +18,6 @@ from flux.constants import (
     FLUX_RPC_NORESPONSE,
     FLUX_RPC_STREAMING,
 )
-from flux.future import PENDING, Failure, Future
 from flux.message import encode_topic
 
 if TYPE_CHECKING:

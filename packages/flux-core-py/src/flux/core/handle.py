@@ -1,4 +1,7 @@
-"""The handle: a connection to a Flux broker and everything that is done with it."""
+"""The handle: a connection to a Flux broker and everything that is done with it.
+
+Longer than other files because it is the public face of what they do: most of it is docstrings.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from flux import _sigint, _uri
 from flux._connector import Connector, open_uri
+from flux._dispatcher import Dispatcher
 from flux._payload import encode_payload
-from flux._session import Dispatcher, Session
+from flux._session import Session
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_MSGFLAG_NORESPONSE,
@@ -791,10 +795,10 @@ class Flux(Wrapper):
                 rc = reactor.run(flags)
         finally:
             if sigint is not None:
+                _sigint.noted.remove(take)
                 sigint.stop()
                 # It may have come in the last callback.
                 interrupted = take() or interrupted
-                _sigint.noted.remove(take)
         if interrupted:
             raise KeyboardInterrupt from self.set_exception(None)
         self.raise_if_exception()
