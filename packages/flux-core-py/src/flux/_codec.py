@@ -61,9 +61,15 @@ _LEAD = 0x148E0100
 _PROTO = Struct(">IBIIII")
 _HEADER = Struct(">IB8xII")
 _TRAILER_SIZE = PROTO_SIZE + 1
-_TYPES = frozenset(
-    (FLUX_MSGTYPE_REQUEST, FLUX_MSGTYPE_RESPONSE, FLUX_MSGTYPE_EVENT, FLUX_MSGTYPE_CONTROL)
-)
+_TYPES = {
+    _LEAD | mtype: mtype
+    for mtype in (
+        FLUX_MSGTYPE_REQUEST,
+        FLUX_MSGTYPE_RESPONSE,
+        FLUX_MSGTYPE_EVENT,
+        FLUX_MSGTYPE_CONTROL,
+    )
+}
 
 #: Distinct topics whose encoded frame is remembered, and these.
 _MAX_TOPICS = 256
@@ -271,11 +277,9 @@ def decode(cls: type[M], data: bytes, start: int = 0, stop: int | None = None) -
     if end < start:
         raise ProtocolError(f"a message of {stop - start} bytes is too short")
     lead, bits, userid, rolemask, aux1, aux2 = _PROTO.unpack_from(data, end)
-    mtype = lead & 0xFF
-    if lead ^ mtype != _LEAD:
-        raise ProtocolError("the PROTO frame has a wrong size, magic or version")
-    if mtype not in _TYPES:
-        raise ProtocolError(f"unknown message type {mtype}")
+    mtype = _TYPES.get(lead)
+    if mtype is None:
+        raise ProtocolError("the PROTO frame has a wrong size, magic, version or type")
     msg = cls.__new__(cls)
     msg.mtype = mtype
     msg.userid = userid
@@ -409,8 +413,8 @@ class Splitter:
                 if stop > size:
                     break
                 lead, bits, aux1, aux2 = _HEADER.unpack_from(data, stop - _TRAILER_SIZE)
-                mtype = lead & 0xFF
-                if lead ^ mtype != _LEAD or mtype not in _TYPES:
+                mtype = _TYPES.get(lead)
+                if mtype is None:
                     raise ProtocolError("a PROTO frame has a wrong size, magic, version or type")
                 spans.append((pos, stop, mtype, bits, aux1, aux2))
                 pos = stop + PREFIX_SIZE

@@ -115,9 +115,9 @@ class RPC(Future):
         if data is PENDING and self._outstanding:
             self.flux_handle._session.wait(self.is_ready, -1.0)
             data = self._result
-        if data is PENDING or data.__class__ is Failure:
-            data = Future.get(self)
-        return None if data is None else decode_json(data)
+        if data.__class__ is bytes:
+            return decode_json(data)
+        return Future.get(self)
 
     def get_bytes(self) -> bytes | None:
         """Wait for the response and return its payload frame as it is, None if it has none.

@@ -94,11 +94,13 @@ class StandardHandlers:
 
         def callback(handle: Flux, _watcher: Any, msg: Message, _args: Any) -> None:
             try:
-                payload = method(msg)
+                handle.respond(msg, method(msg))
             except MethodError as exc:
                 handle.respond_error(msg, exc.errnum, exc.text)
-            else:
-                handle.respond(msg, payload)
+            except (ValueError, RecursionError):
+                # What came could be read and cannot be sent: an integer beyond 64 bits, a route
+                # that is not text.
+                handle.respond_error(msg, errno.EPROTO)
 
         return callback
 

@@ -1,1 +1,57 @@
-"""Flux jobs: their ids, eventlogs and journal."""
+"""Flux jobs: their ids, eventlogs and journal, submitting and ending them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flux.job._jobid import JobID, id_encode, id_parse
+from flux.job.event import (
+    MAIN_EVENTS,
+    EventLogEvent,
+    JobEventWatchFuture,
+    JobException,
+    event_wait,
+    event_watch,
+    event_watch_async,
+)
+from flux.job.kill import cancel, cancel_async, job_raise, job_raise_async, kill, kill_async
+from flux.job.submit import submit, submit_async, submit_get_id
+from flux.job.wait import wait, wait_async, wait_get_status
+
+if TYPE_CHECKING:
+    from flux.job.journal import JournalConsumer as JournalConsumer
+
+# Without JournalConsumer, so that `import *` works where the extra `journal` is not installed.
+__all__ = [
+    "MAIN_EVENTS",
+    "EventLogEvent",
+    "JobEventWatchFuture",
+    "JobException",
+    "JobID",
+    "cancel",
+    "cancel_async",
+    "event_wait",
+    "event_watch",
+    "event_watch_async",
+    "id_encode",
+    "id_parse",
+    "job_raise",
+    "job_raise_async",
+    "kill",
+    "kill_async",
+    "submit",
+    "submit_async",
+    "submit_get_id",
+    "wait",
+    "wait_async",
+    "wait_get_status",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Only on demand: its module needs the extra.
+    if name == "JournalConsumer":
+        from flux.job.journal import JournalConsumer
+
+        return JournalConsumer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
