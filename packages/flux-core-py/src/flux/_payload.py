@@ -110,6 +110,10 @@ def decode_text(data: bytes) -> str:
         raise PayloadError(f"the payload is not UTF-8: {exc}") from None
 
 
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def decode_json(data: bytes) -> Any:
     """Return the JSON value of a payload frame.
 
@@ -121,7 +125,7 @@ def decode_json(data: bytes) -> Any:
     try:
         # orjson reads an integer beyond 64 bits as the nearest float.
         if _TWENTY_DIGITS in data.translate(_DIGITS):
-            return json.loads(data[:-1])
+            return json.loads(data[:-1], parse_constant=_refuse)
         return _loads(data[:-1])
     except ValueError as exc:
         error = exc

@@ -1,0 +1,57 @@
+"""Arguments that requests about jobs have in common."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+from flux.job._jobid import JobID
+
+if TYPE_CHECKING:
+    from flux.core.handle import Flux
+
+__all__ = ["check_handle", "from_wire", "to_wire"]
+
+_SIGN = 1 << 63
+_RANGE = 1 << 64
+
+
+def to_wire(jobid: int | str) -> int:
+    """Return a job id as it stands in a payload: brokers read and write signed integers.
+
+    Args:
+        jobid: The id, as a number or in any encoding.
+
+    Raises:
+        ValueError: It is not a job id.
+    """
+    value = int(JobID(jobid))
+    if not -_SIGN <= value < _RANGE:
+        raise ValueError(f"{value} exceeds the 64 bits of a job id")
+    return value - _RANGE if value >= _SIGN else value
+
+
+def from_wire(value: Any) -> JobID:
+    """Return the job id from a payload.
+
+    Raises:
+        OSError: EPROTO, the value is not an integer.
+    """
+    if not isinstance(value, int):
+        raise OSError(errno.EPROTO, f"a response holds {value!r} for a job id")
+    return JobID(value + _RANGE if value < 0 else value)
+
+
+def check_handle(flux_handle: Any) -> Flux:
+    """Return the handle.
+
+    Raises:
+        OSError: EINVAL, it is not a handle.
+    """
+    if not hasattr(flux_handle, "rpc"):
+        raise OSError(
+            errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {flux_handle!r} is not a Flux handle"
+        )
+    handle: Flux = flux_handle
+    return handle

@@ -1,0 +1,228 @@
+"""Watches of eventlogs: a future for one event after the other, and a generator made of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable
+from weakref import ref
+
+from flux._payload import PayloadError
+from flux.constants import FLUX_NODEID_ANY, FLUX_RPC_STREAMING
+from flux.eventlog import EventLogEvent, entry_fault
+from flux.job._jobid import JobID
+from flux.rpc import RPC
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from flux.core.handle import Flux
+
+__all__ = ["EventWatch", "JobEventWatchFuture"]
+
+_TOPIC = "job-info.eventlog-watch"
+
+
+class JobEventWatchFuture(RPC):
+    """The events of an eventlog, one after the other; see `flux.job.event_watch_async`.
+
+    With `then` the callback is called for each event; it takes it with `get_event`.  ``await``
+    gives the next event or None.  The watch ends when nobody refers to the future any more.
+
+    Args:
+        future_handle: A streaming RPC to ``job-info.eventlog-watch``.  The new future replaces
+            it: the old one gets no more responses.
+
+    Raises:
+        TypeError: It is not an RPC.
+    """
+
+    _what = ""
+    _cancelled = False
+
+    def __init__(self, future_handle: RPC) -> None:
+        if not isinstance(future_handle, RPC):
+            raise TypeError(f"an event watch is made of an RPC, not of {future_handle!r}")
+        self.__dict__.update(future_handle.__dict__)
+        if self._outstanding:
+            future_handle._outstanding = False
+            self.flux_handle._session.rpcs[self._matchtag] = ref(self)
+
+    @classmethod
+    def watch(cls, flux_handle: Flux, jobid: int, eventlog: str) -> Self:
+        """Begin to watch.
+
+        Args:
+            flux_handle: The handle.
+            jobid: The job's id as it stands in a payload.
+            eventlog: Path of the eventlog in the job's KVS directory.
+        """
+        self = cls.__new__(cls)
+        request = {"id": jobid, "path": eventlog, "flags": 0}
+        RPC.__init__(self, flux_handle, _TOPIC, request, FLUX_NODEID_ANY, FLUX_RPC_STREAMING)
+        self._what = f"eventlog '{eventlog}' of job {JobID(jobid)}"
+        return self
+
+    def get_event(self, autoreset: bool = True) -> EventLogEvent | None:
+        """Wait for the next event.
+
+        Args:
+            autoreset: Go on to the event after it, which the next call then returns.  Otherwise
+                that call returns the same event unless there is a `reset` before.
+
+        Returns:
+            The event, or None once the eventlog has ended or the watch was cancelled.
+
+        Raises:
+            OSError: ENOENT, there is no such job, or no such eventlog (where the log may still
+                come, that of a job not yet started for instance, the call waits); EPERM, it is
+                another user's job; EISDIR, the path is a directory; ENOSYS, the broker has no
+                job services; ECONNRESET, the connection was lost; EPROTO, what came is not an
+                eventlog entry (also a ValueError), after which the next call goes on.
+            KeyboardInterrupt: SIGINT was received while waiting.
+        """
+        try:
+            response = RPC.get(self)
+            event = _event(response)
+        except OSError as exc:
+            if self.error_string() is None:
+                # A response that cannot be read does not end the stream.
+                if autoreset:
+                    self.reset()
+                raise
+            if exc.errno == errno.ENODATA:
+                return None
+            if exc.errno and exc.strerror == os.strerror(exc.errno) and self._what:
+                # Brokers say no more than that of an unknown job.
+                raise OSError(exc.errno, f"{exc.strerror}: {self._what}") from None
+            raise
+        if autoreset:
+            self.reset()
+        return event
+
+    def get(self, autoreset: bool = True) -> EventLogEvent | None:
+        """As `get_event`."""
+        return self.get_event(autoreset)
+
+    def cancel(self, stop: bool = False) -> None:  # type: ignore[override]
+        """Ask for the end of the stream.
+
+        It then ends after the events that are already on their way.  Does nothing where it has
+        ended or was cancelled before.
+
+        Args:
+            stop: Also do not call the callback any more.
+
+        Raises:
+            OSError: EPIPE, the connection is lost.
+        """
+        if not self._cancelled:
+            self._cancelled = True
+            RPC.cancel(self, f"{_TOPIC}-cancel")
+        if stop:
+            self.stop()
+
+    def __next__(self) -> EventLogEvent:
+        event = self.get_event()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def __del__(self) -> None:
+        # The connection may be lost or another thread be using it: then there's nothing to do.
+        with suppress(OSError, RuntimeError):
+            self.cancel()
+
+
+def _event(response: Any) -> EventLogEvent:
+    text = response.get("event") if isinstance(response, dict) else None
+    if not isinstance(text, str):
+        raise PayloadError("a response of job-info.eventlog-watch has no event")
+    try:
+        event = EventLogEvent(text)
+    except ValueError as exc:
+        raise PayloadError(f"an eventlog entry is not a JSON object: {exc}") from None
+    fault = entry_fault(event)
+    if fault is not None:
+        raise PayloadError(f"an eventlog entry is malformed: {fault}")
+    return event
+
+
+class EventWatch(Generator[EventLogEvent, None, None], AsyncIterator[EventLogEvent]):
+    """What `flux.job.event_watch` returns: a generator of events, also for ``async for``.
+
+    As a context manager it closes itself on exit.
+    """
+
+    def __init__(self, begin: Callable[[], JobEventWatchFuture]) -> None:
+        self._begin: Callable[[], JobEventWatchFuture] | None = begin
+        self._future: JobEventWatchFuture | None = None
+
+    def _started(self) -> JobEventWatchFuture | None:
+        if self._begin is not None:
+            begin, self._begin = self._begin, None
+            self._future = begin()
+        return self._future
+
+    def send(self, _value: None = None) -> EventLogEvent:
+        """Return the next event, as ``next`` does."""
+        future = self._started()
+        if future is None:
+            raise StopIteration
+        try:
+            return next(future)
+        except OSError:
+            if future.error_string() is not None:
+                self._future = None
+            raise
+        except StopIteration:
+            self._future = None
+            raise
+
+    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> EventLogEvent:
+        """Close the generator and raise an exception."""
+        self.close()
+        if isinstance(typ, BaseException):
+            raise typ.with_traceback(tb)
+        raise (typ() if val is None else val if isinstance(val, typ) else typ(val))
+
+    def close(self) -> None:
+        """End the watch."""
+        self._begin = None
+        future, self._future = self._future, None
+        if future is not None:
+            future.cancel()
+
+    async def aclose(self) -> None:
+        """End the watch."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> EventLogEvent:
+        future = self._started()
+        if future is None:
+            raise StopAsyncIteration
+        from flux._asyncio import Ready
+
+        while not future.is_ready():
+            await Ready(future)
+        try:
+            return self.send()
+        except StopIteration:
+            raise StopAsyncIteration from None
