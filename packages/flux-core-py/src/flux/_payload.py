@@ -127,6 +127,8 @@ def decode_json(data: bytes) -> Any:
         if _TWENTY_DIGITS in data.translate(_DIGITS):
             return json.loads(data[:-1], parse_constant=_refuse)
         return _loads(data[:-1])
+    except RecursionError:
+        raise PayloadError("the payload is nested too deeply") from None
     except ValueError as exc:
         error = exc
     # Text after the first NUL is to be ignored; none but odd senders have any.
