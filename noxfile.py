@@ -78,3 +78,11 @@ def demo(session: nox.Session) -> None:
     install_tools(session, "backend")
     install_packages(session)
     session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure CPU per operation; arguments after `--` go to benchmarks/compare.py."""
+    install_tools(session, "backend")
+    install_packages(session)
+    session.run("python", "benchmarks/compare.py", *session.posargs)
