@@ -288,16 +288,22 @@ class Reactor:
             self._selector = selectors.DefaultSelector()
         if not self._signals:
             return self._selector.select(timeout)
+        if timeout == 0.0:
+            return self._selector.select(0)
         deadline = None if timeout is None else time.monotonic() + timeout
+        left = _SLICE if timeout is None else timeout
         # Handlers run in the main thread; that is the only one they may throw out of its wait.
         self._waiting = threading.get_ident() == threading.main_thread().ident
         try:
             # Signals are looked for only now: one from here on wakes the wait by itself.
             while not self._signalled:
-                left = _SLICE if deadline is None else deadline - time.monotonic()
-                events = self._selector.select(min(max(left, 0.0), _SLICE))
-                if events or (left <= _SLICE and deadline is not None):
+                events = self._selector.select(left if left < _SLICE else _SLICE)
+                if events:
                     return events
+                if deadline is not None:
+                    left = deadline - time.monotonic()
+                    if left <= 0.0:
+                        return events
             return self._selector.select(0)
         except _Wake:
             return []
