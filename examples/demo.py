@@ -85,15 +85,36 @@ def service(handle: flux.Flux) -> None:
         show(exc.strerror)
 
 
+def module(handle: flux.Flux) -> None:
+    """A broker module, which the broker runs in a process of its own."""
+    path = HERE / "modules" / "counter.py"
+    say(f"5. A broker module: `flux module load {path.name} runs=41`, said in Python.")
+    handle.rpc("module.load", {"path": str(path), "args": ["runs=41"]}).get()
+    show("loaded: the broker has answered, so it is running")
+    response = handle.rpc("counter.ping", {"seq": 0}).get()
+    show(f"counter.ping -> {response['route']}: one hop more, to the module's process")
+    show(f"counter.add -> {handle.rpc('counter.add', {'name': 'runs'}).get()}")
+    response = handle.rpc("counter.debug", {"op": "setbit", "flags": 0x10}).get()
+    show(f"`flux module debug --setbit 0x10 counter` -> {response['flags']:#x}")
+    handle.rpc("module.remove", {"name": "counter"}).get()
+    show("removed. What the log has to say of it:")
+    show_log(handle, "counter")
+
+
 def log(handle: flux.Flux) -> None:
     """The broker's log."""
-    say("5. The broker keeps a log that everybody can write to; `flux dmesg` shows it.")
+    say("6. The broker keeps a log that everybody can write to; `flux dmesg` shows it.")
     handle.log(syslog.LOG_INFO, "the demo was here")
+    show_log(handle, "demo")
+
+
+def show_log(handle: flux.Flux, word: str) -> None:
+    """Print the lines of the broker's log that have a word in them."""
     stream = handle.rpc("log.dmesg", {"follow": False}, flags=flux.constants.FLUX_RPC_STREAMING)
     try:
         while True:
             line = stream.get_str() or ""
-            if "demo" in line:
+            if word in line:
                 show(line)
             stream.reset()
     except OSError as exc:
@@ -116,6 +137,7 @@ def main() -> None:
         show(f"broker version {handle.attr_get('version')}, rank {handle.get_rank()}")
         requests(handle)
         service(handle)
+        module(handle)
         log(handle)
     say("That was the tour. README.md says where to go from here.")
 

@@ -1,0 +1,360 @@
+"""``flux job``: looking at one job, and acting on it."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import signal
+import sys
+from typing import Any, Callable
+
+import flux.job
+from flux.constants import FLUX_RPC_STREAMING
+from flux.core.handle import Flux
+from flux.devbroker._cli import jobs_spec, timeline
+from flux.devbroker._cli._common import CommandError, Parser, connect, emit
+from flux.devbroker._cli.jobs_attach import Attach
+from flux.eventlog import EventLogEvent, EventLogFormatter
+
+#: Short names of eventlogs, and the keys that other names of records stand for.
+_PATHS = {
+    "exec": "guest.exec.eventlog",
+    "output": "guest.output",
+    "input": "guest.input",
+    "guest": "guest.exec.eventlog",
+}
+_CURRENT = 2
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def setup(parser: Parser) -> Command:
+    """Declare the arguments."""
+    parser.description = "Look at a job, or act on it."
+    sub = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        one = sub.add_parser(name, help=text, description=text)
+        one.set_defaults(run=command)
+        return one
+
+    one = add("id", _id, "Convert job ids.")
+    one.add_argument("--to", default="dec", metavar="FORM", help="dec, hex, f58, dothex, kvs...")
+    one.add_argument("ids", nargs="*", metavar="ID")
+
+    one = add("eventlog", _eventlog, "Print an eventlog.")
+    _add_formats(one)
+    one.add_argument("-F", "--follow", action="store_true", help="go on until it ends")
+    one.add_argument("id", metavar="ID")
+
+    one = add("wait-event", _wait_event, "Wait for an event.")
+    _add_formats(one)
+    one.add_argument("-t", "--timeout", type=_seconds, default=-1.0, metavar="S")
+    one.add_argument("-m", "--match-context", metavar="KEY=VAL")
+    one.add_argument("-c", "--count", type=int, default=1, metavar="N", help="the Nth such event")
+    one.add_argument("-q", "--quiet", action="store_true", help="print nothing")
+    one.add_argument("-v", "--verbose", action="store_true", help="print all events before it")
+    one.add_argument("-W", "--waitcreate", action="store_true", help="wait for the log, too")
+    one.add_argument("id", metavar="ID")
+    one.add_argument("event", metavar="EVENT")
+
+    one = add("info", _info, "Print a record of a job: eventlog, jobspec, R, J, guest.output...")
+    one.add_argument("-o", "--original", action="store_true", help="the jobspec as submitted")
+    one.add_argument("-b", "--base", action="store_true", help="without later updates")
+    one.add_argument("id", metavar="ID")
+    one.add_argument("key", metavar="KEY")
+
+    one = add("cancel", _cancel, "Cancel jobs.")
+    one.add_argument("-m", "--message", metavar="NOTE")
+    one.add_argument("ids", nargs="+", metavar="ID")
+
+    one = add("raise", _raise, "Raise an exception on a job.")
+    one.add_argument("-s", "--severity", type=int, default=0, metavar="N")
+    one.add_argument("-t", "--type", default="cancel", metavar="TYPE")
+    one.add_argument("-m", "--message", metavar="NOTE")
+    one.add_argument("id", metavar="ID")
+    one.add_argument("note", nargs="*", metavar="NOTE")
+
+    one = add("kill", _kill, "Send a signal to jobs.")
+    one.add_argument("-s", "--signal", default="SIGTERM", metavar="SIGNAL")
+    one.add_argument("ids", nargs="+", metavar="ID")
+
+    one = add("urgency", _urgency, "Change a job's urgency.")
+    one.add_argument("-v", "--verbose", action="store_true", help="print the old one")
+    one.add_argument("id", metavar="ID")
+    one.add_argument("urgency", metavar="URGENCY")
+
+    one = add("attach", _attach, "Follow a job's output.")
+    one.add_argument("-l", "--label-io", action="store_true")
+    one.add_argument("-E", "--show-events", action="store_true")
+    one.add_argument("-X", "--show-exec", action="store_true")
+    one.add_argument("-v", "--verbose", action="count", default=0)
+    one.add_argument("--read-only", action="store_true")
+    one.add_argument("id", metavar="ID")
+
+    one = add("status", _status, "Wait for jobs, and exit as the worst of them did.")
+    one.add_argument("-v", "--verbose", action="count", default=0)
+    one.add_argument("ids", nargs="+", metavar="ID")
+
+    one = add("wait", _wait, "Wait for waitable jobs.")
+    one.add_argument("-a", "--all", action="store_true")
+    one.add_argument("-v", "--verbose", action="store_true")
+    one.add_argument("id", nargs="?", metavar="ID")
+
+    one = add("last", _last, "Print the ids of the latest jobs.")
+    one.add_argument("slice", nargs="?", default="[:1]", metavar="SLICE")
+
+    timeline.declare(add("timeline", timeline.run, "Show the states of jobs over time."))
+    return _dispatch
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    command: Command = args.run
+    return command(args)
+
+
+def _add_formats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--format", default="text", choices=("text", "json"))
+    parser.add_argument(
+        "-T", "--time-format", default="raw", choices=("raw", "iso", "offset", "human")
+    )
+    parser.add_argument("-H", "--human", action="store_true", help="as --time-format=human")
+    parser.add_argument("-p", "--path", default="eventlog", help="eventlog, exec, output, input")
+    parser.add_argument("-L", "--color", default="auto", choices=("auto", "always", "never"))
+
+
+def _formatter(args: argparse.Namespace) -> EventLogFormatter:
+    stamp = "human" if args.human else args.time_format
+    return EventLogFormatter(args.format, stamp, args.color)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return jobs_spec.duration(text)
+
+
+def parse_id(text: str) -> flux.job.JobID:
+    """Return the id in a string.
+
+    Raises:
+        CommandError: There is none.
+    """
+    try:
+        return flux.job.JobID(text)
+    except (OSError, ValueError):
+        raise CommandError(f"unable to parse jobid: {text}") from None
+
+
+def _id(args: argparse.Namespace) -> int:
+    ids = [parse_id(text) for text in args.ids or sys.stdin.read().split()]
+    try:
+        for jobid in ids:
+            emit(str(jobid.encode(args.to)))
+    except (OSError, ValueError):
+        raise CommandError(f"unknown form: {args.to}") from None
+    return 0
+
+
+# -- eventlogs
+
+
+def _lookup(handle: Flux, args: argparse.Namespace, key: str, flags: int) -> str:
+    request = {"id": int(parse_id(args.id)), "keys": [key], "flags": flags}
+    try:
+        value: str = handle.rpc("job-info.lookup", request).get()[key]
+    except OSError as exc:
+        raise CommandError(exc.strerror or str(exc)) from None
+    return value
+
+
+def _events(handle: Flux, args: argparse.Namespace, flags: int, timeout: float = -1.0) -> Any:
+    """Yield the events of the log that was asked for, as they come."""
+    request = {
+        "id": int(parse_id(args.id)),
+        "path": _PATHS.get(args.path, args.path),
+        "flags": flags,
+    }
+    rpc = handle.rpc("job-info.eventlog-watch", request, flags=FLUX_RPC_STREAMING)
+    while True:
+        try:
+            if timeout >= 0:
+                rpc.wait_for(timeout)
+            event = EventLogEvent(rpc.get()["event"])
+        except OSError as exc:
+            if exc.errno == errno.ENODATA:
+                return
+            if exc.errno == errno.ETIMEDOUT:
+                raise CommandError("wait-event timeout on event") from None
+            if exc.errno == errno.ENOENT:
+                raise CommandError(f"eventlog path {args.path} not found") from None
+            raise CommandError(exc.strerror or str(exc)) from None
+        rpc.reset()
+        yield event
+
+
+def _eventlog(args: argparse.Namespace) -> int:
+    formatter = _formatter(args)
+    handle = connect()
+    if args.follow:
+        for event in _events(handle, args, 1):
+            emit(formatter.format(event))
+        return 0
+    text = _lookup(handle, args, _PATHS.get(args.path, args.path), 0)
+    for line in text.splitlines():
+        emit(formatter.format(line))
+    return 0
+
+
+def _wait_event(args: argparse.Namespace) -> int:
+    formatter = _formatter(args)
+    left = args.count
+    key, equals, value = (args.match_context or "").partition("=")
+    for event in _events(connect(), args, int(args.waitcreate), args.timeout):
+        found = event.name == args.event
+        if found and equals:
+            context = event.context.get(key)
+            found = key in event.context and value in (context, json.dumps(context))
+        if found:
+            left -= 1
+        if not args.quiet and (args.verbose or not left):
+            emit(formatter.format(event))
+        if found and not left:
+            return 0
+    raise CommandError(f"event '{args.event}' never received")
+
+
+def _info(args: argparse.Namespace) -> int:
+    handle = connect()
+    if args.key == "jobspec" and args.original:
+        import base64
+
+        emit(base64.b64decode(_lookup(handle, args, "J", 0).split(".")[1]).decode())
+        return 0
+    updated = args.key in ("R", "jobspec") and not args.base
+    emit(_lookup(handle, args, args.key, _CURRENT if updated else 0).rstrip("\n"))
+    return 0
+
+
+# -- actions
+
+
+def each(ids: list[str], action: Callable[[flux.job.JobID], Any]) -> int:
+    """Act on jobs, and say of each what went wrong.
+
+    Returns:
+        An exit code.
+    """
+    code = 0
+    for text in ids:
+        jobid = parse_id(text)
+        try:
+            action(jobid)
+        except OSError as exc:
+            sys.stderr.write(f"flux-job: {text}: {exc.strerror}\n")
+            code = 1
+    return code
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    handle = connect()
+    return each(args.ids, lambda jobid: flux.job.cancel(handle, jobid, args.message))
+
+
+def _raise(args: argparse.Namespace) -> int:
+    handle = connect()
+    note = " ".join(args.note) or args.message
+    return each(
+        [args.id],
+        lambda jobid: flux.job.job_raise(handle, jobid, args.type, args.severity, note),
+    )
+
+
+def _kill(args: argparse.Namespace) -> int:
+    name = args.signal.upper()
+    if name.isdigit():
+        signum = int(name)
+    else:
+        try:
+            signum = signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
+        except KeyError:
+            raise CommandError(f"kill: Invalid signal {args.signal}") from None
+    handle = connect()
+    return each(args.ids, lambda jobid: flux.job.kill(handle, jobid, int(signum)))
+
+
+def _urgency(args: argparse.Namespace) -> int:
+    handle = connect()
+    urgency = jobs_spec.urgency(args.urgency)
+
+    def change(jobid: flux.job.JobID) -> None:
+        request = {"id": int(jobid), "urgency": urgency}
+        old = handle.rpc("job-manager.urgency", request).get()["old_urgency"]
+        if args.verbose:
+            sys.stderr.write(f"old job urgency: {old}\n")
+
+    return each([args.id], change)
+
+
+def _attach(args: argparse.Namespace) -> int:
+    return Attach(
+        connect(),
+        parse_id(args.id),
+        args.id,
+        label=args.label_io,
+        events=args.show_events,
+        exec_events=args.show_exec,
+        read_only=args.read_only,
+    ).run()
+
+
+def _status(args: argparse.Namespace) -> int:
+    code = 0
+    handle = connect()
+    for text in args.ids:
+        jobid = parse_id(text)
+        job = flux.job.event_watch(handle, jobid)
+        status, fatal = 0, False
+        for event in job:
+            if event.name == "finish":
+                status = event.context["status"]
+            elif event.name == "exception" and event.context["severity"] == 0:
+                fatal = True
+        signum = status & 0x7F
+        result = 128 + signum if signum else status >> 8
+        result = result or int(fatal)
+        if args.verbose:
+            sys.stderr.write(f"flux-job: {text}: exited with exit code {result}\n")
+        code = max(code, result)
+    return code
+
+
+def _wait(args: argparse.Namespace) -> int:
+    handle = connect()
+    code = 0
+    while True:
+        try:
+            result = flux.job.wait(handle, parse_id(args.id) if args.id else -1)
+        except OSError as exc:
+            if args.all and exc.errno == errno.ECHILD:
+                return code
+            raise CommandError(exc.strerror or str(exc)) from None
+        if not args.id and not args.all:
+            emit(str(result.jobid.f58))
+        if not result.success or args.verbose:
+            text = result.errstr
+            sys.stderr.write(f"{result.jobid.f58}: {text or 'job completed successfully'}\n")
+        code = code or int(not result.success)
+        if not args.all:
+            return code
+
+
+def _last(args: argparse.Namespace) -> int:
+    ids = connect().rpc("job-manager.history.get", {"slice": args.slice}).get()["jobs"]
+    for jobid in ids:
+        emit(flux.job.JobID(jobid).f58)
+    if not ids:
+        raise CommandError("job history is empty")
+    return 0

@@ -1,0 +1,274 @@
+"""`Task`: one real process of a job, its pipes, and whatever it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import Any, Callable
+
+from flux.constants import FLUX_POLLIN, FLUX_POLLOUT
+from flux.core.handle import Flux
+from flux.core.watchers import FDWatcher, Watcher
+
+#: Bytes to read from a pipe at a time.
+READ_SIZE = 64 * 1024
+
+#: Bytes that may wait for a task to read them from its standard input.
+MAX_STDIN = 16 * 1024 * 1024
+
+#: Seconds between looks at a process, where the system cannot tell of its end.
+POLL_INTERVAL = 0.02
+
+STREAMS = ("stdout", "stderr")
+
+
+class Task:
+    """A process, in a session and process group of its own.
+
+    It is complete when the process has exited and its output pipes are closed.  What is left of
+    its process group then is killed.
+
+    Args:
+        handle: The handle whose reactor is meant.
+        rank: Its number within the job.
+        output: Called with the task, the name of a stream and what came; nothing at the end.
+        exited: Called when the process has exited.
+        completed: Called when there is nothing left of it.
+
+    Attributes:
+        rank: Its number within the job.
+        pid: Its process id.
+        status: Its wait status; None until it has exited.
+        complete: Whether nothing is left of it.
+    """
+
+    def __init__(
+        self,
+        handle: Flux,
+        rank: int,
+        output: Callable[[Task, str, bytes], None],
+        exited: Callable[[Task], None],
+        completed: Callable[[Task], None],
+    ) -> None:
+        self.rank = rank
+        self.pid = 0
+        self.status: int | None = None
+        self._handle = handle
+        self._output = output
+        self._exited = exited
+        self._completed = completed
+        self._process: subprocess.Popen[bytes]
+        self._exit_watcher: Watcher | None = None
+        self._pidfd = -1
+        self._readers: dict[str, FDWatcher] = {}
+        self._stdin: int | None = None
+        self._stdin_watcher: Watcher | None = None
+        self._stdin_data = bytearray()
+        self._stdin_closing = False
+        self.complete = False
+
+    def start(self, argv: list[str], env: dict[str, str], cwd: str, files: dict[str, Any]) -> None:
+        """Start the process.
+
+        Args:
+            argv: Its words.
+            env: Its environment.
+            cwd: Its working directory.
+            files: Open files to use in place of pipes, by the name of the stream.
+
+        Raises:
+            OSError: It cannot be run.
+            ValueError: A word or variable has a NUL in it.
+        """
+        pipe = subprocess.PIPE
+        process = self._process = subprocess.Popen(
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=files.get("stdin", pipe),
+            stdout=files.get("stdout", pipe),
+            stderr=files.get("stderr", pipe),
+            bufsize=0,
+            start_new_session=True,
+        )
+        self.pid = process.pid
+        for name in STREAMS:
+            file = getattr(process, name)
+            if file is not None:
+                self._read_from(name, file.fileno())
+        if process.stdin is not None:
+            self._stdin = process.stdin.fileno()
+            os.set_blocking(self._stdin, False)
+        self._watch_exit()
+
+    # -- the end
+
+    def _watch_exit(self) -> None:
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):
+            self._exit_watcher = self._handle.timer_watcher_create(
+                POLL_INTERVAL, lambda *_args: self._look(), repeat=POLL_INTERVAL
+            )
+        else:
+            self._exit_watcher = self._handle.fd_watcher_create(
+                self._pidfd, lambda *_args: self._look(), FLUX_POLLIN
+            )
+        self._exit_watcher.start()
+
+    def _look(self) -> int | None:
+        """See whether the process has exited, and return its status if so.
+
+        It stays a zombie for now, so that its process group stays ours.
+        """
+        if self.status is not None:
+            return self.status
+        try:
+            info = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except AttributeError:
+            returncode = self._process.poll()
+            if returncode is None:
+                return None
+            self.status = -returncode if returncode < 0 else returncode << 8
+        else:
+            if info is None:
+                return None
+            exited = info.si_code == os.CLD_EXITED
+            self.status = info.si_status << 8 if exited else info.si_status
+            if info.si_code == os.CLD_DUMPED:
+                self.status |= 0x80
+        assert self._exit_watcher is not None
+        self._exit_watcher.stop()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._close_stdin()
+        self._exited(self)
+        self._check_complete()
+        return self.status
+
+    def _check_complete(self) -> None:
+        if self.status is None or self._readers:
+            return
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+        self.complete = True
+        self._completed(self)
+
+    def signal(self, signum: int) -> None:
+        """Send a signal to the process and to all that it has started and kept in its group."""
+        try:
+            os.killpg(self.pid, signum)
+        except (ProcessLookupError, PermissionError):
+            # None are left, or none but zombies.
+            pass
+
+    def abandon(self) -> None:
+        """Wait no more for those who hold the pipes open, if the process has exited."""
+        if self.status is not None and self._readers:
+            for name in tuple(self._readers):
+                self._readers.pop(name).stop()
+                getattr(self._process, name).close()
+                self._output(self, name, b"")
+            self._check_complete()
+
+    def wait(self, deadline: float) -> None:
+        """Wait for its end without the reactor, and have it end by force at a certain time.
+
+        Args:
+            deadline: That time, as `time.monotonic` tells.
+        """
+        while not self.complete and self._look() is None:
+            if time.monotonic() >= deadline:
+                self.signal(signal.SIGKILL)
+            time.sleep(POLL_INTERVAL / 4)
+        for name, watcher in tuple(self._readers.items()):
+            # What it wrote before it ended is still in the pipes.
+            while name in self._readers and self._read(name, watcher.fd_int):
+                pass
+        self.abandon()
+
+    # -- output
+
+    def _read_from(self, name: str, fd: int) -> None:
+        os.set_blocking(fd, False)
+        watcher = self._handle.fd_watcher_create(
+            fd, lambda *_args: self._read(name, fd), FLUX_POLLIN
+        )
+        self._readers[name] = watcher
+        watcher.start()
+
+    def _read(self, name: str, fd: int) -> bool:
+        """Read once; return False if there was nothing."""
+        try:
+            data = os.read(fd, READ_SIZE)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._readers.pop(name).stop()
+            getattr(self._process, name).close()
+        self._output(self, name, data)
+        if not data:
+            self._check_complete()
+        return True
+
+    def pause(self) -> None:
+        """Read no output for now, so that the process has to wait."""
+        for watcher in self._readers.values():
+            watcher.stop()
+
+    def resume(self) -> None:
+        """Read output again."""
+        for watcher in self._readers.values():
+            watcher.start()
+
+    # -- input
+
+    def write(self, data: bytes) -> None:
+        """Have the process read something from its standard input."""
+        if self._stdin is not None and not self._stdin_closing:
+            self._stdin_data += data
+            self._write()
+
+    def end_input(self) -> None:
+        """Close its standard input, after what is still to be read."""
+        self._stdin_closing = True
+        self._write()
+
+    def has_room(self, size: int) -> bool:
+        """Return True if there is room for more input."""
+        return len(self._stdin_data) + size <= MAX_STDIN
+
+    def _write(self) -> None:
+        if self._stdin is None:
+            return
+        try:
+            while self._stdin_data:
+                del self._stdin_data[: os.write(self._stdin, self._stdin_data)]
+        except BlockingIOError:
+            if self._stdin_watcher is None:
+                self._stdin_watcher = self._handle.fd_watcher_create(
+                    self._stdin, lambda *_args: self._write(), FLUX_POLLOUT
+                )
+                self._stdin_watcher.start()
+            return
+        except OSError:
+            # It reads no more.
+            self._stdin_closing = True
+        if self._stdin_closing:
+            self._close_stdin()
+        elif self._stdin_watcher is not None:
+            self._stdin_watcher.stop()
+            self._stdin_watcher = None
+
+    def _close_stdin(self) -> None:
+        if self._stdin is None:
+            return
+        if self._stdin_watcher is not None:
+            self._stdin_watcher.stop()
+            self._stdin_watcher = None
+        self._stdin = None
+        self._stdin_data.clear()
+        assert self._process.stdin is not None
+        self._process.stdin.close()

@@ -1,0 +1,90 @@
+"""The broker's private directory: the socket, and a ``flux`` command for the programs it starts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from flux._connector import MAX_SOCKET_PATH
+
+#: Name of the socket of rank 0 within the directory.
+SOCKET = "local-0"
+
+#: Words in a ``flux`` command by which this package knows its own.
+OURS = b"flux.devbroker"
+
+_SHIM = """\
+#!/bin/sh
+# The flux command of this development broker.
+exec '{python}' -m flux.devbroker "$@"
+"""
+
+
+class RunDir:
+    """A directory for one broker.
+
+    Args:
+        path: Where; None for a new one.
+        cleanup: "0" to leave it at the end and remove only what was put into it; if None, that
+            is done with one that exists already.
+
+    Attributes:
+        path: Where it is.
+        cleanup: Whether it is removed at the end.
+        bin: The directory of the ``flux`` command.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+
+    def __init__(self, path: str | None = None, cleanup: str | None = None) -> None:
+        if path is None:
+            path = make_private_directory()
+            self.cleanup = cleanup != "0"
+        elif os.path.isdir(path):
+            self.cleanup = cleanup not in (None, "0")
+        else:
+            os.mkdir(path, 0o700)
+            self.cleanup = cleanup != "0"
+        self.path = path
+        self.bin = os.path.join(path, "bin")
+        try:
+            os.makedirs(self.bin, 0o700, exist_ok=True)
+            shim = Path(self.bin, "flux")
+            shim.write_text(_SHIM.format(python=sys.executable.replace("'", "'\\''")))
+            shim.chmod(0o700)
+        except BaseException:
+            self.remove()
+            raise
+
+    def open_to_others(self, on: bool) -> None:
+        """Let other users get at the socket, or not."""
+        if self.cleanup:
+            os.chmod(self.path, 0o711 if on else 0o700)
+
+    def remove(self) -> None:
+        """Remove it, or what was put into it."""
+        shutil.rmtree(self.path if self.cleanup else self.bin, ignore_errors=True)
+
+
+def make_private_directory() -> str:
+    """Make a directory that only its owner can enter, with a path short enough for a socket.
+
+    Raises:
+        OSError: ENAMETOOLONG, the directory for temporary files has too long a path, and there
+            is no other; otherwise what the system reports.
+    """
+    room = MAX_SOCKET_PATH - len(f"/flux-XXXXXXXX/{SOCKET}")
+    tried = tempfile.gettempdir()
+    for top in (tried, "/tmp"):
+        if len(os.fsencode(top)) <= room and os.path.isdir(top):
+            return tempfile.mkdtemp(prefix="flux-", dir=top)
+    raise OSError(
+        errno.ENAMETOOLONG,
+        f"{tried} is too long for the path of a socket ({MAX_SOCKET_PATH} bytes); "
+        "set TMPDIR to a shorter one",
+    )

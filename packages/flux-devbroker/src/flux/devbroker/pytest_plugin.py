@@ -1,0 +1,53 @@
+"""Fixtures for pytest: a fresh development broker for each test that asks for one.
+
+``flux_broker`` is a `flux.devbroker.Broker` and ``flux_handle`` a connection to it.  The arguments
+of `Broker` can be given by a mark::
+
+    @pytest.mark.flux_broker(config={"tbon": {"topo": "kary:2"}})
+    def test_topology(flux_handle):
+        ...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from flux import Flux
+    from flux.devbroker import Broker
+
+__all__ = ["flux_broker", "flux_handle"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark."""
+    config.addinivalue_line(
+        "markers", "flux_broker(**options): arguments of the Broker that the test is to get"
+    )
+
+
+@pytest.fixture
+def flux_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A development broker of the test's own.  What it writes to stderr is shown on failure."""
+    # Here, so that tests that need no broker do not wait for the import.
+    from flux.devbroker import Broker
+
+    options = {}
+    for mark in reversed(list(request.node.iter_markers("flux_broker"))):
+        options.update(mark.kwargs)
+    with Broker(**options) as broker:
+        try:
+            yield broker
+        finally:
+            sys.stderr.write(broker.stderr)
+
+
+@pytest.fixture
+def flux_handle(flux_broker: Broker) -> Iterator[Flux]:
+    """A connection to the test's broker."""
+    with flux_broker.handle() as handle:
+        yield handle

@@ -1,0 +1,362 @@
+"""Jobs on the development broker, as their owners see them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import flux.job
+from flux.devbroker import Broker
+from flux.job.journal import JournalConsumer
+from flux.message import Message
+
+LOG_END = ("release", "free", "clean")
+
+
+def jobspec(command, ntasks=1, cores=1, **system):
+    slot = {
+        "type": "slot",
+        "count": ntasks,
+        "label": "task",
+        "with": [{"type": "core", "count": cores}],
+    }
+    environment = {"PATH": os.environ["PATH"]}
+    return {
+        "version": 1,
+        "resources": [slot],
+        "tasks": [{"command": command, "slot": "task", "count": {"per_slot": 1}}],
+        "attributes": {
+            "system": {"duration": 0, "cwd": "/tmp", "environment": environment, **system}
+        },
+    }
+
+
+def submit(handle, command, **kwargs):
+    options = {key: kwargs.pop(key) for key in ("urgency", "waitable") if key in kwargs}
+    return flux.job.submit(handle, json.dumps(jobspec(command, **kwargs)), **options)
+
+
+def names(handle, jobid, path="eventlog"):
+    return [event.name for event in flux.job.event_watch(handle, jobid, path)]
+
+
+def output(handle, jobid, stream="stdout"):
+    """Return what a job wrote, once it has ended."""
+    return "".join(
+        event.context.get("data", "")
+        for event in flux.job.event_watch(handle, jobid, "guest.output")
+        if event.name == "data" and event.context["stream"] == stream
+    )
+
+
+def status(handle, jobid):
+    """Return the wait status that a job finished with."""
+    for event in flux.job.event_watch(handle, jobid):
+        if event.name == "finish":
+            return event.context["status"]
+    return None
+
+
+def error(call, *args, **kwargs):
+    try:
+        call(*args, **kwargs)
+    except OSError as exc:
+        return exc.errno, exc.strerror
+    pytest.fail("it succeeded")
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def impatient():
+    """A broker that sends SIGKILL soon after SIGTERM, with two cores."""
+    config = {
+        "exec": {"kill-timeout": "0.2s"},
+        "resource": {"config": [{"hosts": "x", "cores": "0-1"}]},
+    }
+    with Broker(config=config) as broker:
+        yield broker
+
+
+def test_a_job_finds_its_environment(flux_handle, flux_broker):
+    jobid = submit(flux_handle, ["env"])
+    env = dict(line.split("=", 1) for line in output(flux_handle, jobid).splitlines())
+    assert env["FLUX_JOB_ID"] == jobid.f58plain
+    assert env["FLUX_URI"] == flux_broker.uri
+    assert (env["FLUX_TASK_RANK"], env["FLUX_JOB_SIZE"]) == ("0", "1")
+    assert "HOME" not in env
+    assert os.path.basename(env["FLUX_JOB_TMPDIR"]) == f"jobtmp-0-{jobid.f58plain}"
+    assert not os.path.exists(env["FLUX_JOB_TMPDIR"])
+
+
+def test_jobs_wait_for_cores_in_order(impatient):
+    handle = impatient.handle()
+    first = submit(handle, ["sleep", "30"], cores=2)
+    low = submit(handle, ["true"], urgency=5)
+    high = submit(handle, ["true"], urgency=20)
+    flux.job.event_wait(handle, first, "start")
+    jobs = handle.rpc("job-list.list", {"max_entries": 0, "attrs": ["state"]}).get()["jobs"]
+    assert [job["id"] for job in jobs] == [high, low, first]
+    flux.job.cancel(handle, first)
+    times = {jobid: flux.job.event_wait(handle, jobid, "alloc").timestamp for jobid in (low, high)}
+    assert times[high] <= times[low]
+
+
+def test_much_output_comes_whole(flux_handle):
+    size = 100_000_000
+    line = "x" * 98
+    program = f"import sys\nfor _ in range({size // 100}): sys.stdout.write({line!r} + '\\n')"
+    jobid = submit(flux_handle, [sys.executable, "-c", program])
+    length = lines = 0
+    for event in flux.job.event_watch(flux_handle, jobid, "guest.output"):
+        data = event.context.get("data", "")
+        length += len(data)
+        lines += data.count(line + "\n")
+    assert (length, lines) == (size // 100 * 99, size // 100)
+    assert status(flux_handle, jobid) == 0
+
+
+def test_output_that_was_long_is_found_later(flux_handle):
+    program = "for i in range(20000): print(i, 'y' * 90)"
+    jobid = submit(flux_handle, [sys.executable, "-c", program])
+    flux.job.event_wait(flux_handle, jobid, "clean")
+    text = output(flux_handle, jobid)
+    assert [line.split()[0] for line in text.splitlines()] == [str(i) for i in range(20000)]
+
+
+def test_what_a_job_leaves_behind_is_killed(flux_handle):
+    command = "sleep 1000 >/dev/null 2>&1 </dev/null & echo $!"
+    jobid = submit(flux_handle, ["sh", "-c", command])
+    assert status(flux_handle, jobid) == 0
+    assert not alive(int(output(flux_handle, jobid)))
+
+
+def test_a_job_that_ignores_sigterm_is_killed(impatient):
+    handle = impatient.handle()
+    jobid = submit(handle, ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
+    for event in flux.job.event_watch(handle, jobid, "guest.output"):
+        if "ready" in event.context.get("data", ""):
+            break
+    flux.job.cancel(handle, jobid)
+    assert status(handle, jobid) == (128 + signal.SIGKILL) << 8
+
+
+def test_pipes_held_by_a_daemon_do_not_outlast_a_cancel(impatient):
+    handle = impatient.handle()
+    jobid = submit(handle, ["setsid", "-f", "sleep", "20"])
+    flux.job.event_wait(handle, jobid, "shell.task-exit", eventlog="guest.exec.eventlog")
+    flux.job.cancel(handle, jobid)
+    assert names(handle, jobid)[-3:] == list(LOG_END)
+
+
+def test_no_job_outlives_the_broker():
+    with Broker() as broker:
+        handle = broker.handle()
+        jobid = submit(handle, ["sh", "-c", "echo $$; exec sleep 1000"])
+        for event in flux.job.event_watch(handle, jobid, "guest.output"):
+            if "data" in event.context:
+                pid = int(event.context["data"])
+                break
+        assert alive(pid)
+    assert not alive(pid)
+
+
+def test_a_restarted_broker_has_the_jobs(tmp_path):
+    attributes = {"statedir": str(tmp_path)}
+    with Broker(attributes=attributes) as broker:
+        handle = broker.handle()
+        done = submit(handle, ["sh", "-c", "echo kept; exit 5"])
+        held = submit(handle, ["echo", "later"], urgency=0)
+        running = submit(handle, ["sleep", "1000"])
+        flux.job.event_wait(handle, running, "start")
+        log = names(handle, done)
+    with Broker(attributes=attributes) as broker:
+        handle = broker.handle()
+        assert names(handle, done) == log
+        assert output(handle, done) == "kept\n"
+        job = handle.rpc("job-list.list-id", {"id": done, "attrs": ["all"]}).get()["job"]
+        assert (job["waitstatus"], job["result"], job["name"]) == (5 << 8, 2, "sh")
+        assert names(handle, running)[-4:] == ["finish", *LOG_END]
+        handle.rpc("job-manager.urgency", {"id": held, "urgency": 16}).get()
+        assert output(handle, held) == "later\n"
+        assert "flux-restart" in names(handle, held)
+        assert submit(handle, ["true"]) > running
+
+
+def test_the_journal_tells_all_of_a_job(flux_handle):
+    before = submit(flux_handle, ["true"])
+    flux.job.event_wait(flux_handle, before, "clean")
+    consumer = JournalConsumer(flux_handle, include_sentinel=True).start()
+    events = []
+    while not events or not events[-1].is_empty():
+        events.append(consumer.poll(5.0))
+    assert [event.name for event in events[:-1] if event.jobid == before] == names(
+        flux_handle, before
+    )
+    jobid = submit(flux_handle, ["true"])
+    live = []
+    while not live or live[-1].name != "clean":
+        live.append(consumer.poll(5.0))
+    assert all(event.jobid == jobid for event in live)
+    assert [event.name for event in live if event.name != "annotations"] == names(
+        flux_handle, jobid
+    )
+    assert live[0].jobspec["tasks"][0]["command"] == ["true"]
+    alloc = next(event for event in live if event.name == "alloc")
+    assert alloc.R["execution"]["R_lite"][0]["rank"] == "0"
+    consumer.stop()
+
+
+def test_waiting_for_many(flux_handle):
+    ids = {submit(flux_handle, ["sh", "-c", f"exit {i % 3}"], waitable=True) for i in range(9)}
+    results = [flux.job.wait(flux_handle) for _ in ids]
+    assert {result.jobid for result in results} == ids
+    assert sum(result.success for result in results) == 3
+    assert error(flux.job.wait, flux_handle)[0] == errno.ECHILD
+
+
+@pytest.mark.parametrize(
+    ("spec", "errnum", "text"),
+    [
+        (24 << 20, errno.EFBIG, "jobspec is too large"),
+        ("[" * 10000, errno.EINVAL, "jobspec: invalid JSON"),
+        ('{"version": 1' * 5, errno.EINVAL, "jobspec: invalid JSON"),
+        (json.dumps(dict(jobspec(["true"]), tasks=[])), errno.EINVAL, "tasks are malformed"),
+        (json.dumps(dict(jobspec(["true"]), tasks={})), errno.EPERM, "tasks must be a sequence"),
+        (json.dumps(jobspec([])), errno.EPERM, "command array cannot have length of zero"),
+        (json.dumps(jobspec(["true"], ntasks=0)), errno.EPERM, "count must be > 0"),
+    ],
+)
+def test_a_bad_jobspec_is_refused_with_a_reason(spec, errnum, text, flux_handle):
+    # A number stands for so many bytes.
+    text_of_it = "x" * spec if isinstance(spec, int) else spec
+    number, reason = error(flux.job.submit, flux_handle, text_of_it)
+    assert number == errnum
+    assert text in reason
+    assert status(flux_handle, submit(flux_handle, ["true"])) == 0
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"exec": "x", "job": 1, "shell": [], "queue": 5},
+        {"shell": {"options": {"output": {"stdout": {"type": "file", "path": 3}}}}},
+        {"duration": 1e300},
+        {"environment": {"A": 1, "B\0": "x", "C": "y\0"}},
+        {"cwd": "/nonexistent\0"},
+    ],
+)
+def test_odd_jobspecs_end_one_way_or_another(system, flux_handle):
+    jobid = submit(flux_handle, ["/bin/true"], **system)
+    assert names(flux_handle, jobid)[-1] == "clean"
+
+
+def test_more_tasks_than_a_machine_can_bear(flux_handle):
+    spec = jobspec(["true"])
+    spec["tasks"][0]["count"] = {"total": 10**9}
+    jobid = flux.job.submit(flux_handle, json.dumps(spec))
+    with pytest.raises(flux.job.JobException, match="too many"):
+        flux.job.event_wait(flux_handle, jobid, "finish")
+
+
+@pytest.mark.parametrize("form", ["dec", "hex", "f58", "f58plain", "dothex", "kvs", "words"])
+def test_unknown_ids(form, flux_handle):
+    jobid = flux.job.JobID(flux.job.JobID(987654321).encode(form))
+    assert error(flux.job.cancel, flux_handle, jobid) == (errno.ENOENT, "unknown job id")
+    assert error(flux.job.kill, flux_handle, jobid)[0] == errno.EINVAL
+    assert error(flux.job.event_wait, flux_handle, jobid, "clean")[0] == errno.ENOENT
+
+
+def test_cancelling_a_stream_that_has_ended(flux_handle):
+    jobid = submit(flux_handle, ["true"])
+    future = flux.job.event_watch_async(flux_handle, jobid)
+    while future.get_event() is not None:
+        pass
+    future.cancel()
+    assert names(flux_handle, jobid)[-1] == "clean"
+
+
+def test_guests_see_no_more_than_their_own(flux_handle, raw_client):
+    jobid = submit(flux_handle, ["sleep", "1000"])
+    client = raw_client()
+
+    def ask(topic, payload, streaming=False):
+        msg = Message()
+        msg.topic, msg.payload, msg.matchtag = topic, payload, 1
+        msg.streaming = streaming
+        msg.userid, msg.rolemask = os.getuid() + 1, 2
+        client.send(msg)
+        return client.receive().errnum
+
+    lookup = {"id": jobid, "keys": ["J"], "flags": 0}
+    assert ask("job-info.lookup", lookup) == errno.EPERM
+    watch = {"id": jobid, "path": "guest.output", "flags": 0}
+    assert ask("job-info.eventlog-watch", watch, True) == errno.EPERM
+    assert ask("job-info.update-watch", {"id": jobid, "key": "R", "flags": 0}, True) == errno.EPERM
+    assert ask("job-manager.kill", {"id": jobid, "signum": 9}) == errno.EPERM
+    assert ask("job-manager.memo", {"id": jobid, "memo": {}}) == errno.EPERM
+    assert ask("job-manager.getattr", {"id": jobid, "attrs": ["R"]}) == errno.EPERM
+    assert ask("job-manager.events-journal", {"full": True}, True) == errno.EPERM
+    stdin = {"stream": "stdin", "rank": "all", "data": "x"}
+    assert ask(f"{os.getuid()}-shell-{jobid.f58plain}.stdin", stdin) == errno.EPERM
+    everyone = {"dry_run": False, "userid": -1, "states": 62, "severity": 0, "type": "cancel"}
+    assert ask("job-manager.raiseall", everyone) == errno.EPERM
+    flux.job.cancel(flux_handle, jobid)
+
+
+# -- commands
+
+
+def flux_command(broker, *words, **kwargs):
+    return subprocess.run(
+        ["flux", *words],
+        env=broker.environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        **kwargs,
+    )
+
+
+def test_run_is_as_good_as_the_command(flux_broker):
+    result = flux_command(flux_broker, "run", "sh", "-c", "cat; echo no >&2; exit 3", input="hi\n")
+    assert (result.returncode, result.stdout) == (3, "hi\n")
+    assert sorted(result.stderr.splitlines()) == ["flux-job: task(s) exited with exit code 3", "no"]
+
+
+def test_commands_about_a_job(flux_broker, flux_handle):
+    jobid = flux_command(flux_broker, "submit", "sleep", "1000").stdout.strip()
+    assert flux_command(flux_broker, "job", "wait-event", jobid, "start").returncode == 0
+    lines = flux_command(flux_broker, "jobs", "-no", "{id.f58} {name} {state}").stdout
+    assert lines == f"{jobid} sleep RUN\n"
+    assert flux_command(flux_broker, "cancel", jobid).returncode == 0
+    attach = flux_command(flux_broker, "job", "attach", jobid)
+    assert attach.returncode == 143
+    assert "type=cancel severity=0" in attach.stderr
+    log = flux_command(flux_broker, "job", "eventlog", jobid).stdout
+    assert [line.split()[1] for line in log.splitlines()] == names(
+        flux_handle, int(flux.job.JobID(jobid))
+    )
+    again = flux_command(flux_broker, "cancel", jobid)
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"flux-cancel: ERROR: {jobid}: job is inactive\n",
+    )
+    unknown = flux_command(flux_broker, "job", "attach", "12345")
+    assert unknown.stderr == "flux-job: Failed to attach to 12345: No such job\n"
+    assert flux_command(flux_broker, "job", "id", "--to=dec", jobid).stdout == (
+        f"{int(flux.job.JobID(jobid))}\n"
+    )
