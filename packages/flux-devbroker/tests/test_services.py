@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sys
 
 import pytest
 
@@ -41,7 +40,6 @@ def test_the_configuration_is_read_again_from_its_files(tmp_path):
         assert handle.rpc("config.get").get() == {"a": 2}
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs a TOML parser")
 def test_a_directory_of_toml_files_makes_one_configuration(tmp_path):
     (tmp_path / "a.toml").write_text("[x]\na = 1\nb = 1\n")
     (tmp_path / "b.toml").write_text("[x]\nb = 2\n[y]\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,12 +81,10 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Parse a TOML document.
 
     Raises:
-        ValueError: It is malformed, or this Python cannot read TOML.
+        ValueError: It is malformed.
     """
-    try:
+    if sys.version_info >= (3, 11):
         import tomllib
-    except ImportError:
-        raise ValueError(
-            "this Python cannot read TOML, which needs 3.11: use a .json file"
-        ) from None
+    else:
+        import tomli as tomllib
     return tomllib.loads(text)
