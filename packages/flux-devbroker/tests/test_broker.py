@@ -14,8 +14,6 @@ import pytest
 import flux
 from flux.devbroker import Broker, BrokerError
 
-PLUGIN = "flux.devbroker.pytest_plugin"
-
 
 def directory(broker: Broker) -> Path:
     return Path(broker.uri[len("local://") :]).parent
@@ -193,7 +191,7 @@ def test_the_plugin_works_by_itself(tmp_path):
         "    assert flux_handle.rpc('broker.ping', {}).get()['rank'] == 0\n"
     )
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider", tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
         cwd=tmp_path,
         check=False,
         capture_output=True,

@@ -47,7 +47,7 @@ def test_the_guide_is_true(tmp_path):
     with Broker() as broker:
         env = broker.environ
         env["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
-        env["PYTEST_ADDOPTS"] = "-p flux.devbroker.pytest_plugin -p no:cacheprovider"
+        env["PYTEST_ADDOPTS"] = "-p no:cacheprovider"
         python = f'python() {{ "{sys.executable}" "$@"; }}\n'
         count = 0
         for command, output in steps():
