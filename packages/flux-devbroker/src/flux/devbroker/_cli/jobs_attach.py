@@ -15,6 +15,7 @@ import flux.job
 from flux.constants import FLUX_POLLIN, FLUX_RPC_STREAMING
 from flux.core.handle import Flux
 from flux.devbroker._cli._common import CommandError, say
+from flux.devbroker._jobs._states import status_text
 from flux.future import Future
 from flux.rpc import RPC
 
@@ -158,10 +159,9 @@ class Attach:
     def _finish(self, status: int) -> None:
         signum, code = status & 0x7F, status >> 8
         self._code = 128 + signum if signum else code
-        if self._code > 128:
-            say(_PROG, f"task(s) {signal.strsignal(self._code - 128) or 'Unknown signal'}")
-        elif self._code:
-            say(_PROG, f"task(s) exited with exit code {self._code}")
+        text = status_text(status)
+        if text:
+            say(_PROG, text)
         if self._stdin is not None:
             self._stdin.stop()
             self._stdin = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -98,7 +97,7 @@ class Machine:
         elif name == "finish":
             job.status = context["status"]
             if job.failure is None:
-                job.failure = status_text(context["status"])
+                job.failure = _states.status_text(context["status"])
             if state != _states.CLEANUP:
                 job.state = _states.CLEANUP
                 job.times["t_cleanup"] = now
@@ -241,21 +240,6 @@ class Machine:
         else:
             self.post(job, "clean")
             self._core.retire(job)
-
-
-def status_text(status: int) -> str:
-    """Return what to say of a job that ended with a wait status; nothing for success."""
-    signum = status & 0x7F
-    code = status >> 8
-    if not signum and code > 128:
-        signum = code - 128
-    if signum:
-        try:
-            text = signal.strsignal(signum)
-        except ValueError:
-            text = None
-        return f"task(s) {text or f'Unknown signal {signum}'}"
-    return f"task(s) exited with exit code {code}" if code else ""
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> None:

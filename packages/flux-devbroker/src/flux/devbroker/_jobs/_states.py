@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 NEW, DEPEND, PRIORITY, SCHED, RUN, CLEANUP, INACTIVE = (1 << i for i in range(7))
 PENDING = DEPEND | PRIORITY | SCHED
 RUNNING = RUN | CLEANUP
@@ -43,3 +45,18 @@ def shell_status(status: int) -> int:
     """Return the wait status of a shell whose child had one: a signal becomes an exit code."""
     signum = status & 0x7F
     return (128 + signum) << 8 if signum else status & 0xFF00
+
+
+def status_text(status: int) -> str:
+    """Return what to say of a job that ended with a wait status; nothing for success."""
+    signum = status & 0x7F
+    code = status >> 8
+    if not signum and code > 128:
+        signum = code - 128
+    if signum:
+        try:
+            text = signal.strsignal(signum)
+        except ValueError:
+            text = None
+        return f"task(s) {text or f'Unknown signal {signum}'}"
+    return f"task(s) exited with exit code {code}" if code else ""

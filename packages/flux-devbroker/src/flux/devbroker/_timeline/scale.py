@@ -12,7 +12,7 @@ _UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in three digits or so: ``40us``, ``85ms``, ``1.25s``, ``2m05s``, ``3d04h``."""
+    """Return a duration in some three digits: ``40us``, ``85ms``, ``1.25s``, ``2m05s``."""
     if seconds < 0:
         return f"-{duration(-seconds)}"
     if seconds < 0.9995:
