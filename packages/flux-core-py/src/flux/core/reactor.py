@@ -297,7 +297,7 @@ class Reactor:
         try:
             # Signals are looked for only now: one from here on wakes the wait by itself.
             while not self._signalled:
-                events = self._selector.select(left if left < _SLICE else _SLICE)
+                events = self._selector.select(min(_SLICE, left))
                 if events:
                     return events
                 if deadline is not None:
