@@ -1,4 +1,4 @@
-"""A tour with real traffic: a broker, two processes, requests, a stream, events and the log.
+"""A tour with real traffic: a broker, two processes, requests, events, a module, the log, a job.
 
 Run by `nox -s demo`, or by hand where the distributions are installed.  Nothing else is needed;
 the same code runs on a flux-core instance if it is started there (`flux start python demo.py`).
@@ -17,6 +17,9 @@ from typing import Any
 
 import flux
 import flux.constants
+import flux.job
+from flux.job.event import event_watch
+from flux.job.wait import wait
 
 HERE = Path(__file__).parent
 
@@ -122,6 +125,43 @@ def show_log(handle: flux.Flux, word: str) -> None:
             raise
 
 
+def jobs(handle: flux.Flux) -> None:
+    """A job: a real command, followed by its events and its output."""
+    say("7. A job runs a real command. Its events, as they happen:")
+    script = "for i in 1 2 3; do echo hello $i; sleep 0.1; done"
+    jobspec = {
+        "version": 1,
+        "resources": [
+            {"type": "slot", "count": 1, "label": "t", "with": [{"type": "core", "count": 1}]}
+        ],
+        "tasks": [{"command": ["sh", "-c", script], "slot": "t", "count": {"per_slot": 1}}],
+        "attributes": {
+            "system": {
+                "duration": 0,
+                "cwd": os.getcwd(),
+                "environment": dict(os.environ),
+                "job": {"name": "demo"},
+            }
+        },
+    }
+    jobid = flux.job.submit(handle, jobspec, waitable=True)
+    show(f"submitted {jobid.f58}: sh -c '{script}'")
+    for event in event_watch(handle, jobid):
+        show(f"{event.name} {event.context_string}")
+        if event.name == "start":
+            say("   It runs. What it prints, as it prints it:")
+            for output in event_watch(handle, jobid, "guest.output"):
+                if "data" in output.context:
+                    show(f"{output.context['stream']}: {output.context['data']!r}")
+            say("   It has closed its output; the rest of its events:")
+    result = wait(handle, jobid)
+    show(f"result: {'success' if result.success else result.errstr}")
+    say("   Where its time went, as `flux job timeline` shows it:")
+    command = [sys.executable, "-m", "flux.devbroker", "job", "timeline", jobid.f58]
+    for line in subprocess.check_output(command, text=True, encoding="utf-8").splitlines():
+        show(line)
+
+
 def main() -> None:
     """Start a development broker, unless one was given, and show everything on it."""
     with ExitStack() as stack:
@@ -139,6 +179,7 @@ def main() -> None:
         service(handle)
         module(handle)
         log(handle)
+        jobs(handle)
     say("That was the tour. README.md says where to go from here.")
 
 
