@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flux import Flux, Message
+from flux import Flux
 from flux.brokermod import BrokerModule, event_handler, request_handler
+from flux.message import Message
 
 
 class HeartWatch(BrokerModule):

@@ -12,9 +12,11 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from flux import Flux, Future, Message
+from flux import Flux
 from flux.brokermod import BrokerModule, request_handler
 from flux.constants import FLUX_RPC_STREAMING
+from flux.future import Future
+from flux.message import Message
 
 
 def arguments(msg: Message) -> dict[str, Any]:

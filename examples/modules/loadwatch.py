@@ -16,8 +16,9 @@ import errno
 import os
 from typing import Any
 
-from flux import Flux, Message
+from flux import Flux
 from flux.brokermod import BrokerModule, request_handler
+from flux.message import Message
 
 
 class Settings:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from flux import Flux, Message
+from flux import Flux
 from flux.brokermod import BrokerModule, request_handler
+from flux.message import Message
 
 
 def arguments(msg: Message) -> dict[str, Any]:
