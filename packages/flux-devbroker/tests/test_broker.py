@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,11 @@ def test_a_long_temporary_directory_is_avoided(tmp_path, monkeypatch):
 
 
 def test_options_reach_the_broker():
-    options = {"config": {"a": {"b": 1}}, "attributes": {"test.x": "y"}, "log_level": 6}
+    options: dict[str, Any] = {
+        "config": {"a": {"b": 1}},
+        "attributes": {"test.x": "y"},
+        "log_level": 6,
+    }
     with Broker(**options) as broker:
         with broker.handle() as handle:
             assert handle.conf_get("a.b") == 1

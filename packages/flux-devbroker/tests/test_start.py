@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_a_command_that_ignores_the_first_signals_is_killed_by_the_third():
         assert process.wait(30) == 137
 
 
-def running(*args: str) -> subprocess.Popen[str]:
+def running(*args: str) -> Any:
     return subprocess.Popen(
         [*FLUX, "start", *args],
         stdin=subprocess.DEVNULL,
