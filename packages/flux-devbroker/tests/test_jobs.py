@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -199,14 +200,14 @@ def test_the_journal_tells_all_of_a_job(flux_handle):
     before = submit(flux_handle, ["true"])
     flux.job.event_wait(flux_handle, before, "clean")
     consumer = JournalConsumer(flux_handle, include_sentinel=True).start()
-    events = []
+    events: list[Any] = []
     while not events or not events[-1].is_empty():
         events.append(consumer.poll(5.0))
     assert [event.name for event in events[:-1] if event.jobid == before] == names(
         flux_handle, before
     )
     jobid = submit(flux_handle, ["true"])
-    live = []
+    live: list[Any] = []
     while not live or live[-1].name != "clean":
         live.append(consumer.poll(5.0))
     assert all(event.jobid == jobid for event in live)

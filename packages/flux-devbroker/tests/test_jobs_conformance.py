@@ -84,7 +84,7 @@ class Replay:
             if key in ("pid", "timestamp") or (_TIMES.fullmatch(key) and value > 1e9):
                 return "N"
             if key in ("id", "jobs", "max_jobid") and value in self.ids:
-                return f"ID {list(self.ids).index(value)}"
+                return f"ID {list(self.ids).index(int(value))}"
             if key in ("id", "jobs", "max_jobid") and value in self.ids.values():
                 return f"ID {list(self.ids.values()).index(int(value))}"
             if key == "userid" and value in (0, os.getuid()):
@@ -334,7 +334,7 @@ def update_duration(handle, ids, seconds=200.0):
 
 
 #: What others did meanwhile: before the first request, or response, of a step.
-ACTIONS = {
+ACTIONS: dict[str, dict[Any, Any]] = {
     "manager-wait-drain-idle": {
         # The recorded job ended before the question, if only just.
         ("list shows zombie", "request"): lambda handle, ids: flux.job.event_wait(

@@ -81,7 +81,7 @@ def test_the_ring_keeps_the_newest_lines():
             lines.append(rpc.get_str())
             rpc.reset()
         assert errnum_of(rpc) == errno.ENODATA
-        assert [line[-6:] for line in lines] == ["line 2", "line 3", "line 4"]
+        assert [str(line)[-6:] for line in lines] == ["line 2", "line 3", "line 4"]
 
 
 def test_a_line_of_another_rank_is_not_kept(flux_handle):
