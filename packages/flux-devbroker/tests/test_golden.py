@@ -83,6 +83,19 @@ def test_how_a_command_ended_is_told_in_every_way(broker, vector):
     assert command(broker, "job", "status", str(jobid)).returncode == vector["flux_job_status_rc"]
 
 
+def test_a_broken_eventlog_is_named_without_a_traceback(flux_broker):
+    jobid = command(flux_broker, "submit", "true").stdout.strip()
+    command(flux_broker, "job", "wait-event", jobid, "clean")
+    where = command(flux_broker, "job", "id", "--to=kvs", jobid).stdout.strip()
+    vectors = GOLDEN["eventlog_invalid"]["vectors"]
+    for name in ("not json", "no name", "string timestamp", "context not object", "blank line"):
+        command(flux_broker, "kvs", "put", "--raw", f"{where}.bad={vectors[name]['eventlog']}")
+        shown = command(flux_broker, "job", "eventlog", "-p", "bad", jobid)
+        assert (shown.returncode, shown.stdout) == (1, ""), name
+        assert shown.stderr.startswith("flux-job: "), name
+        assert "Traceback" not in shown.stderr, name
+
+
 def test_states_and_results_have_their_names():
     for table, names in (("states", _states.STATE_NAMES), ("results", _states.RESULT_NAMES)):
         golden = GOLDEN["state_strings"][table]

@@ -15,7 +15,7 @@ from flux.core.handle import Flux
 from flux.devbroker._cli import jobs_spec, timeline
 from flux.devbroker._cli._common import CommandError, Parser, connect, emit
 from flux.devbroker._cli.jobs_attach import Attach
-from flux.eventlog import EventLogEvent, EventLogFormatter
+from flux.eventlog import EventLogEvent, EventLogFormatter, eventlog_decode
 
 #: Short names of eventlogs, and the keys that other names of records stand for.
 _PATHS = {
@@ -203,8 +203,12 @@ def _eventlog(args: argparse.Namespace) -> int:
             emit(formatter.format(event))
         return 0
     text = _lookup(handle, args, _PATHS.get(args.path, args.path), 0)
-    for line in text.splitlines():
-        emit(formatter.format(line))
+    try:
+        events = eventlog_decode(text)
+    except ValueError as exc:
+        raise CommandError(f"{args.path}: {exc}") from None
+    for event in events:
+        emit(formatter.format(event))
     return 0
 
 
