@@ -68,6 +68,7 @@ class Replay:
         self.unordered: dict[int, tuple[list[Any], list[Any]]] = {}
         self.events: deque[Message] = deque()
         self.service: str | None = None
+        self.unsent: list[Message] = []
 
     # -- making recorded and present ones comparable
 
@@ -146,7 +147,13 @@ class Replay:
         if isinstance(payload, dict) and payload.get("path") in ("guest.output", "guest.input"):
             # Streams of one log come in no certain order.
             self.unordered[msg.matchtag] = ([], [])
-        self.client.send(msg)
+        self.unsent.append(msg)
+
+    def flush(self) -> None:
+        """Send the requests that the recorded client sent without a pause, all at once."""
+        if self.unsent:
+            self.client.send_bytes(b"".join(msg.to_stream() for msg in self.unsent))
+            self.unsent.clear()
 
     def topic(self, topic: str) -> str:
         if _SERVICE.match(topic):
@@ -185,6 +192,7 @@ class Replay:
 
     def pull(self) -> None:
         """Take the next message, whatever it is."""
+        self.flush()
         msg = self.client.receive()
         if msg.type == FLUX_MSGTYPE_EVENT:
             self.events.append(msg)
@@ -226,9 +234,11 @@ class Replay:
         for record in records:
             action = todo.pop((record["step"], record["dir"]), None)
             if action is not None:
+                self.flush()
                 action(self.ids)
             if record["dir"] != "note":
                 getattr(self, record["dir"])(record)
+        self.flush()
         for got, wanted in self.unordered.values():
             assert sorted(got, key=order) == sorted(wanted, key=order)
 
