@@ -11,8 +11,10 @@ from typing import Any, Callable, ClassVar
 import pytest
 
 import flux
-from flux.constants import FLUX_REACTOR_NOWAIT, FLUX_RPC_STREAMING
+from flux._connector import MemoryConnector
+from flux.constants import FLUX_REACTOR_NOWAIT, FLUX_RPC_NORESPONSE, FLUX_RPC_STREAMING
 from flux.future import FutureExt, WaitAllFuture, WaitAnyFuture
+from flux.message import Message
 
 
 def own_handler(*_args: object) -> None:
@@ -285,6 +287,37 @@ class TestHandlerAfterwards:
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
+
+
+class TestSend:
+    """A signal while a message is being handed over: the message is sent all the same."""
+
+    @pytest.fixture
+    def sent(self) -> list[str]:
+        return []
+
+    @pytest.fixture
+    def handle(self, sent) -> flux.Flux:
+        def post(msg: Message) -> None:
+            signal.raise_signal(signal.SIGINT)
+            sent.append(msg.topic)
+
+        return flux.Flux(handle=MemoryConnector(post, (0, 1)))
+
+    def test_python_s_own_handler_raises_afterwards(self, handle, sent):
+        with pytest.raises(KeyboardInterrupt):
+            handle.rpc("a.b", flags=FLUX_RPC_NORESPONSE)
+        assert sent == ["a.b"]
+
+    def test_a_handler_of_the_program_is_left_to_deal_with_it(self, handle, sent):
+        seen = []
+        previous = signal.signal(signal.SIGINT, lambda *_args: seen.append("SIGINT"))
+        try:
+            handle.rpc("a.b", flags=FLUX_RPC_NORESPONSE)
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        assert sent == ["a.b"]
+        assert seen == ["SIGINT"]
 
 
 class TestStalledSend:

@@ -208,12 +208,13 @@ class Session:
         Under asyncio the rest of what cannot be written without waiting is left to the driver,
         which a handle has once something on it is awaited.
         """
-        with Interruptible() as interruptible:
+        with Interruptible(waits=False):
             if not self.flush():
                 return
-            if self.wake is not None:
-                self.wake()
-            elif not _in_asyncio():
+        if self.wake is not None:
+            self.wake()
+        elif not _in_asyncio():
+            with Interruptible() as interruptible:
                 self.flush(interruptible)
 
     def flush(

@@ -8,7 +8,7 @@ its `poll`, or on leaving it.  The process's handler is afterwards what it was b
 
 from __future__ import annotations
 
-from signal import SIGINT
+from signal import SIGINT, default_int_handler
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -44,18 +44,24 @@ class Interruptible:
     """A context in which blocking waits end with KeyboardInterrupt on SIGINT.
 
     Outside the main thread, which alone receives signals, it does nothing.
+
+    Args:
+        waits: False for what does not wait: only Python's own handler is then replaced.  Any other
+            is there to deal with SIGINT in its own way, and goes on with what it interrupts.
     """
 
-    __slots__ = ("_previous", "_seen", "_waiting")
+    __slots__ = ("_previous", "_seen", "_waiting", "_waits")
 
-    def __init__(self) -> None:
+    def __init__(self, waits: bool = True) -> None:
+        self._waits = waits
         self._previous: Any = None
         self._waiting = False
         self._seen = False
 
     def __enter__(self) -> Self:
+        handler = getsignal(_SIGINT)
         # None stands for a handler that was not installed from Python and cannot be put back.
-        if getsignal(_SIGINT) is not None:
+        if handler is default_int_handler or (self._waits and handler is not None):
             try:
                 self._previous = signal(_SIGINT, self._on_sigint)
             except ValueError:  # not the main thread
