@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable
 
 from flux._asyncio import Driver
+from flux.core._interrupt import interruptible
 from flux.core.reactor import tls
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ class Runner:
             OSError: The connection to the broker is lost.
             Exception: What a callback raised.
         """
-        return asyncio.run(self._main())
+        handle = self._module.handle
+        # Outside the loop, which has ways of its own with SIGINT where nobody else does.
+        with interruptible(handle, handle.get_reactor()):
+            return asyncio.run(self._main())
 
     async def _main(self) -> int:
         handle: Flux = self._module.handle

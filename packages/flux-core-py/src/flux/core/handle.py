@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
-from flux import _sigint, _uri
+from flux import _uri
 from flux._connector import Connector, open_uri
 from flux._dispatcher import Dispatcher
 from flux._payload import encode_payload
@@ -43,6 +40,7 @@ from flux.constants import (
     FLUX_RQ_HEAD,
     FLUX_RQ_TAIL,
 )
+from flux.core._interrupt import interruptible
 from flux.core.reactor import Reactor, tls
 from flux.core.watchers import (
     CheckWatcher,
@@ -771,36 +769,8 @@ class Flux(Wrapper):
         """
         if reactor is None:
             reactor = self.get_reactor()
-        interrupted = False
-
-        def interrupt(*_args: Any) -> None:
-            nonlocal interrupted
-            interrupted = True
-            reactor.stop()
-
-        sigint = None
-        if threading.current_thread() is threading.main_thread() and (
-            # None stands for a handler that was not installed from Python and could not be
-            # put back.
-            signal.getsignal(signal.SIGINT) is not None
-        ):
-            if _sigint.take_noted():
-                raise KeyboardInterrupt
-            sigint = SignalWatcher(self, signal.SIGINT, interrupt).unref()
-            take = partial(reactor.take_signal, sigint)
-            sigint.start()
-            _sigint.noted.append(take)
-        try:
-            with self.in_reactor():
-                rc = reactor.run(flags)
-        finally:
-            if sigint is not None:
-                _sigint.noted.remove(take)
-                sigint.stop()
-                # It may have come in the last callback.
-                interrupted = take() or interrupted
-        if interrupted:
-            raise KeyboardInterrupt from self.set_exception(None)
+        with interruptible(self, reactor), self.in_reactor():
+            rc = reactor.run(flags)
         self.raise_if_exception()
         return rc
 

@@ -213,7 +213,10 @@ class Reactor:
         """Return in how many seconds the next iteration is due; None if only input is awaited."""
         if any(source.ready for source in (*self._sources, *self._local)):
             return 0.0
-        return self._timeout()
+        timeout = self._timeout()
+        if self._signals and (timeout is None or timeout > _SLICE):
+            return _SLICE
+        return timeout
 
     def _iterate(self, block: bool) -> None:
         if self.prepares:
