@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import pty
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator

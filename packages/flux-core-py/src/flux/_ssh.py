@@ -235,21 +235,17 @@ def _end(sock: socket.socket, process: subprocess.Popen[bytes], owner: int) -> N
         except OSError:
             pass  # ssh has ended already.
         try:
-            _reap(process)
-        except BaseException:
+            process.wait(CLOSE_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            try:
+                process.wait(CLOSE_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                pass
+        finally:
+            # Whatever ended the wait.  Once it has ended this does nothing.
             process.kill()
             process.wait()
-            raise
     sock.close()
     if process.stderr is not None:
         process.stderr.close()
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    for hurry in (process.terminate, process.kill):
-        try:
-            process.wait(CLOSE_TIMEOUT)
-            return
-        except subprocess.TimeoutExpired:
-            hurry()
-    process.wait()
