@@ -272,8 +272,9 @@ def test_ctrl_c_interrupts_the_program_and_not_the_connection(ssh, terminal):
         # Opening a terminal makes it that of a session without one.
         "os.open(sys.argv[1], os.O_RDWR)\n"
         "handle = flux.Flux(sys.argv[2])\n"
-        "print('ready', flush=True)\n"
-        "try: handle.recv()\n"
+        "try:\n"
+        "    print('ready', flush=True)\n"
+        "    handle.recv()\n"
         "except KeyboardInterrupt: print('interrupted')\n"
         "handle.event_send('a')\n"
         "print(handle.recv().topic)\n"

@@ -1,4 +1,4 @@
-"""``ssh://`` to a broker through ``flux relay``, with a stand-in for ssh that stays on this host."""
+"""``ssh://`` to a broker through ``flux relay``, with a stand-in for ssh on this host."""
 
 from __future__ import annotations
 
