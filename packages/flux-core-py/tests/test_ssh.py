@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
@@ -179,7 +179,7 @@ def test_what_ssh_says_otherwise_is_passed_on(ssh, capsys):
     assert capsys.readouterr().err == "Warning\n"
     for topic in ("first", "second"):
         handle.event_send(topic)
-        assert handle.recv().topic == topic
+        assert handle.event_recv().topic == topic
     assert "first" in capsys.readouterr().err
 
 
@@ -231,10 +231,9 @@ def test_an_ssh_that_does_not_end_is_made_to(ssh, monkeypatch, script):
 
 
 def test_garbage_in_a_cycle_is_cleaned_up(echoing):
-    handle = flux.Flux(URI)
-    watcher = handle.msg_watcher_create(lambda *_args: None)
-    watcher.start()
-    watcher.itself = [handle, watcher]
+    cycle: list[Any] = [echoing.msg_watcher_create(lambda *_args: None), flux.Flux(URI)]
+    cycle[0].start()
+    cycle.append(cycle)
 
 
 def test_a_forked_process_leaves_the_connection_alone(echoing):

@@ -202,7 +202,9 @@ def _start(uri: URI, argv: list[str]) -> SSHConnector:
     near, far = socket.socketpair()
     try:
         with far:
-            process = subprocess.Popen(argv, stdin=far, stdout=far, stderr=subprocess.PIPE)
+            process = subprocess.Popen(
+                argv, stdin=far.fileno(), stdout=far.fileno(), stderr=subprocess.PIPE
+            )
     except OSError as exc:
         near.close()
         raise OSError(
