@@ -175,7 +175,7 @@ def test_an_ssh_that_is_not_there_is_named(monkeypatch, tmp_path):
 
 def test_what_ssh_says_otherwise_is_passed_on(ssh, capsys):
     ssh(f"echo Warning >&2; {GREET}; exec tee /dev/stderr")
-    handle = flux.Flux(URI)
+    handle: Any = flux.Flux(URI)
     assert capsys.readouterr().err == "Warning\n"
     for topic in ("first", "second"):
         handle.event_send(topic)
