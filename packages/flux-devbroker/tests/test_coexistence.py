@@ -51,10 +51,10 @@ def site(tmp_path: Path) -> Path:
 
 def run(code: str, *first: Path, last: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run code with directories before, or after, all others on PYTHONPATH."""
-    path = [*first, *filter(None, sys.path), *([last] if last else [])]
+    path = [*map(str, first), *filter(None, sys.path), *([str(last)] if last else [])]
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.fspath, path))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         check=False,
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,10 @@ def uri(relays, flux_broker: Broker) -> str:
     return remote(flux_broker)
 
 
+def connect(uri: str) -> Any:
+    return flux.Flux(uri)
+
+
 def remote(broker: Broker) -> str:
     return f"ssh://user@host:22{broker.uri[len('local://') :]}"
 
@@ -78,7 +83,7 @@ def test_large_payloads_pass_both_ways(uri):
 
 
 def test_events_pass_between_handles(uri, flux_handle):
-    with flux.Flux(uri) as near, flux.Flux(uri) as far:
+    with connect(uri) as near, connect(uri) as far:
         far.event_subscribe("t.")
         near.event_send("t.a", {"x": 1})
         assert far.event_recv().payload == {"x": 1}
@@ -87,7 +92,7 @@ def test_events_pass_between_handles(uri, flux_handle):
 
 
 def test_streams_pass_and_can_be_cancelled(uri):
-    with flux.Flux(uri) as handle:
+    with connect(uri) as handle:
         handle.rpc("log.append", "<14>1 - - - - - - hello").get()
         stream = handle.rpc("log.dmesg", {"follow": True}, flags=FLUX_RPC_STREAMING)
         while "hello" not in stream.get_str():
@@ -109,7 +114,7 @@ def test_callbacks_run_in_the_reactor(uri):
 
 
 def test_it_can_be_awaited(uri):
-    async def main() -> object:
+    async def main() -> Any:
         with flux.Flux(uri) as handle:
             return await handle.rpc("broker.ping", {"seq": 7})
 
@@ -119,7 +124,7 @@ def test_it_can_be_awaited(uri):
 
 def test_a_service_goes_with_its_connection(uri, flux_handle):
     for _ in range(2):
-        with flux.Flux(uri) as server:
+        with connect(uri) as server:
             server.service_register("fubar").get()
             request = flux_handle.rpc("fubar.x", {"a": 1})
             msg = server.recv(FLUX_MSGTYPE_REQUEST)
