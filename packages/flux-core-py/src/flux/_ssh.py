@@ -19,6 +19,7 @@ import sys
 import weakref
 from typing import IO
 
+from flux._sigint import Interruptible
 from flux._uri import URI
 from flux.constants import FLUX_ROLE_NONE, FLUX_USERID_UNKNOWN
 
@@ -113,10 +114,14 @@ class SSHConnector:
         _pass_on(text)
         return data
 
-    def greeted(self) -> None:
+    def greeted(self, interruptible: Interruptible) -> None:
         """Wait until the relay has greeted: for as long as the user takes to type a password.
 
+        Args:
+            interruptible: With what to wait.
+
         Raises:
+            KeyboardInterrupt: SIGINT was received.
             OSError: ECONNRESET, there is no relay; EPROTO, what is there is none.
         """
         poll = select.poll()
@@ -124,7 +129,7 @@ class SSHConnector:
         poll.register(self._stderr, select.POLLIN)
         text = ""
         while True:
-            ready = dict(poll.poll())
+            ready = dict(interruptible.poll(poll.poll, -1.0))
             if self._stderr.fileno() in ready:
                 found = self._read_stderr()
                 if not found:
@@ -177,29 +182,27 @@ def open_ssh(uri: URI) -> SSHConnector:
     """Connect to the broker that an ``ssh://`` URI names.
 
     Raises:
+        KeyboardInterrupt: SIGINT was received.
         OSError: EINVAL, a malformed URI; ENOENT, no ssh on this host; ECONNRESET, ssh or the
             relay failed, with what they said; EPROTO, something else answered.
     """
     argv = command_line(uri)
-    # Ctrl-C is for the program, which may go on afterwards, but the terminal sends it to all of
-    # its foreground processes.  ssh has to stay one of them, or it could not ask for a password;
-    # so it inherits that SIGINT is blocked.  That also keeps Ctrl-C out of what starts it.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    connector = None
-    try:
+    with Interruptible() as interruptible:
         connector = _start(uri, argv)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        connector.greeted()
-    except BaseException:
-        if connector is not None:
+        try:
+            connector.greeted(interruptible)
+        except BaseException:
             connector.abandon()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        raise
+            raise
     return connector
 
 
 def _start(uri: URI, argv: list[str]) -> SSHConnector:
     near, far = socket.socketpair()
+    # Ctrl-C is for the program, which may go on afterwards, but the terminal sends it to all of
+    # its foreground processes.  ssh has to stay one of them, or it could not ask for a password;
+    # so it inherits that SIGINT is blocked.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with far:
             process = subprocess.Popen(
@@ -212,6 +215,8 @@ def _start(uri: URI, argv: list[str]) -> SSHConnector:
             f"{uri}: {argv[0]}: {os.strerror(exc.errno or 0)}; "
             "FLUX_SSH in the environment names the program to use",
         ) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return SSHConnector(uri, near, process)
 
 
