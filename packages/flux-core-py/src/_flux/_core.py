@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+import flux._ours  # noqa: F401 - refuses another flux
+
 __all__ = ["ffi", "lib"]
 
 

@@ -37,6 +37,7 @@ def _portions() -> list[str]:
 
 __path__ = [*__path__, *_portions()]
 
+from flux import _ours  # noqa: E402, F401
 from flux.core.handle import Flux  # noqa: E402
 from flux.future import Future  # noqa: E402
 from flux.message import Message  # noqa: E402

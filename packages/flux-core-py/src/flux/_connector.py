@@ -286,8 +286,16 @@ def _open_loop(uri: URI) -> Connector:
     return LoopConnector()
 
 
+def _open_ssh(uri: URI) -> Connector:
+    # Only here: few programs need it, and it takes a while to import.
+    from flux._ssh import open_ssh
+
+    return open_ssh(uri)
+
+
 _OPENERS: dict[str, Callable[[URI], Connector]] = {
     "local": _open_local,
     "fd": _open_fd,
     "loop": _open_loop,
+    "ssh": _open_ssh,
 }

@@ -7,6 +7,7 @@ foreground with ``python -m flux.brokermod FILE``.
 
 from __future__ import annotations
 
+import flux._ours  # noqa: F401 - refuses another flux
 from flux.brokermod._entry import resolve_entry_point
 from flux.brokermod._handlers import event_handler, request_handler
 from flux.brokermod._logger import BrokerLogger

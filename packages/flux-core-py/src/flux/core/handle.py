@@ -86,10 +86,10 @@ class Flux(Wrapper):
         <flux.core.handle.Flux object at 0x...>
 
     Args:
-        url: A native URI such as ``local:///run/flux/local``; or a path-like string that names an
-            ancestor in the hierarchy of instances: ``/`` for the root instance, ``..`` for the
-            parent, ``../..`` for its parent and so on.  None for the environment's FLUX_URI, or
-            without that the system instance.  See flux_open(3).
+        url: A native URI such as ``local:///run/flux/local`` or ``ssh://host/run/flux/local``; or
+            a path-like string that names an ancestor in the hierarchy of instances: ``/`` for the
+            root instance, ``..`` for the parent, ``../..`` for its parent and so on.  None for
+            the environment's FLUX_URI, or without that the system instance.  See flux_open(3).
         flags: ``FLUX_O_*`` flags: FLUX_O_TRACE prints all messages to standard error,
             FLUX_O_NONBLOCK makes `recv` not wait, FLUX_O_TEST_NOSUB makes `event_subscribe` and
             `event_unsubscribe` do nothing, FLUX_O_MATCHDEBUG reports late responses.
@@ -99,7 +99,8 @@ class Flux(Wrapper):
     Raises:
         OSError: ENOENT, no such broker socket or unknown scheme; EINVAL, malformed URI or unknown
             flags; ECONNREFUSED, nobody listens; EPERM, the broker does not admit this user;
-            ECONNRESET or ETIMEDOUT, what listens does not greet as a broker does.
+            ECONNRESET, ETIMEDOUT or EPROTO, what answers does not greet as a broker does, or ssh
+            failed.
     """
 
     #: Per-thread state of the reactors, see `flux.core.reactor.ThreadState`.

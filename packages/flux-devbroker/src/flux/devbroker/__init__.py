@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import flux._ours  # noqa: F401 - refuses another flux
 from flux.devbroker._broker import Broker, BrokerError
 
 __all__ = ["Broker", "BrokerError"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import flux._ours  # noqa: F401 - refuses another flux
 from flux.job._jobid import JobID, id_encode, id_parse
 from flux.job.event import (
     MAIN_EVENTS,

@@ -27,6 +27,7 @@ COMMANDS = {
     "journal": ("journal", "print the events of all jobs"),
     "cancel": ("jobs_list", "cancel jobs"),
     "module": ("module", "load, remove and look at broker modules"),
+    "relay": ("relay", ""),
     "broker": ("broker", ""),
 }
 
