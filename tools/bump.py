@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, Version
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Refused(Exception):
+class ReleaseError(Exception):
     """Something is not as a release needs it."""
 
 
@@ -36,7 +36,7 @@ class Tree:
         version: The version that all distributions have.
 
     Raises:
-        Refused: The versions differ, or a sibling is not pinned to that version.
+        ReleaseError: The versions differ, or a sibling is not pinned to that version.
     """
 
     def __init__(self, root: Path) -> None:
@@ -45,12 +45,12 @@ class Tree:
         self._names = {canonicalize_name(str(p["project"]["name"])) for p in self.packages.values()}
         versions = {str(p["project"]["version"]) for p in self.packages.values()}
         if len(versions) != 1:
-            raise Refused(f"the distributions have different versions: {', '.join(versions)}")
+            raise ReleaseError(f"the distributions have different versions: {', '.join(versions)}")
         (self.version,) = versions
         for path, document in (self.packages | self._samples).items():
             for _, _, pin in self._pins(document):
                 if str(pin.specifier) != f"=={self.version}":
-                    raise Refused(
+                    raise ReleaseError(
                         f"{path.relative_to(root)}/pyproject.toml must pin "
                         f"{pin.name}=={self.version}, not {pin}"
                     )
@@ -58,13 +58,16 @@ class Tree:
     def _pins(self, document: Any) -> Iterator[tuple[Any, int, Requirement]]:
         """Yield each requirement that is a sibling, after the list it is in and its place there."""
         project = document["project"]
-        lists = [project.get("dependencies", []), *project.get("optional-dependencies", {}).values()]
+        lists = [
+            project.get("dependencies", []),
+            *project.get("optional-dependencies", {}).values(),
+        ]
         for requirements in lists:
             for place, text in enumerate(requirements):
                 try:
                     requirement = Requirement(str(text))
                 except InvalidRequirement as error:
-                    raise Refused(f"{project['name']} requires {text!r}: {error}") from None
+                    raise ReleaseError(f"{project['name']} requires {text!r}: {error}") from None
                 if canonicalize_name(requirement.name) in self._names:
                     yield requirements, place, requirement
 
@@ -96,7 +99,7 @@ def towncrier(package: Path, version: str, option: str) -> subprocess.CompletedP
     """Assemble a distribution's change notes, as the root pyproject.toml says."""
     where = [f"--config={ROOT / 'pyproject.toml'}", f"--dir={package}"]
     command = [sys.executable, "-m", "towncrier", "build", *where, f"--version={version}", option]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def is_released(package: Path, version: str) -> bool:
@@ -110,14 +113,14 @@ def check_version(tree: Tree, text: str) -> str:
     try:
         version = Version(text)
     except InvalidVersion:
-        raise Refused(f"{text!r} is not a version; 1.2.3 or 1.2.3rc1 would be") from None
+        raise ReleaseError(f"{text!r} is not a version; 1.2.3 or 1.2.3rc1 would be") from None
     if version.local:
-        raise Refused(f"{text} is a local version, which cannot be published")
+        raise ReleaseError(f"{text} is a local version, which cannot be published")
     # The version that the tree has from the start is to be released as well, once.
     first = not any(is_released(package, tree.version) for package in tree.packages)
     current = Version(tree.version)
     if version < current or (version == current and not first):
-        raise Refused(f"{version} is not greater than {current}")
+        raise ReleaseError(f"{version} is not greater than {current}")
     return str(version)
 
 
@@ -126,28 +129,28 @@ def check_notes(tree: Tree, version: str) -> None:
     released = any(is_released(package, tree.version) for package in tree.packages)
     tag = f"v{tree.version}"
     if released and git("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}").returncode:
-        raise Refused(f"there is no tag {tag} to compare with: git fetch --tags, or tag the commit")
+        raise ReleaseError(f"there is no tag {tag} to compare with: git fetch --tags")
     for package in tree.packages:
         notes = [path for path in package.glob("changes/*") if path.name != "README.md"]
         shipped = [str(package / "src"), str(package / "pyproject.toml")]
         changed = not released or git("diff", "--quiet", tag, "HEAD", "--", *shipped).returncode
         if changed and not notes:
-            raise Refused(
+            raise ReleaseError(
                 f"{package.name} has changed, but packages/{package.name}/changes/ has no note of "
                 "it; its README.md tells how to write one"
             )
         draft = towncrier(package, version, "--draft")
         if draft.returncode:
-            raise Refused(f"towncrier does not take the notes of {package.name}:\n{draft.stderr}")
+            raise ReleaseError(f"towncrier on the notes of {package.name}:\n{draft.stderr}")
 
 
 def bump(text: str) -> str:
     """Set a new version, and return it."""
     status = git("status", "--porcelain")
     if status.returncode:
-        raise Refused(f"git status: {status.stderr.strip()}")
+        raise ReleaseError(f"git status: {status.stderr.strip()}")
     if status.stdout:
-        raise Refused(f"commit or remove first what is not committed:\n{status.stdout.rstrip()}")
+        raise ReleaseError(f"first commit what is not committed:\n{status.stdout.rstrip()}")
     tree = Tree(ROOT)
     version = check_version(tree, text)
     check_notes(tree, version)
@@ -156,7 +159,7 @@ def bump(text: str) -> str:
     for package in tree.packages:
         result = towncrier(package, version, "--yes")
         if result.returncode:
-            raise Refused(f"`git restore --staged --worktree .` undoes this:\n{result.stderr}")
+            raise ReleaseError(f"`git restore --staged --worktree .` undoes this:\n{result.stderr}")
     return version
 
 
@@ -166,8 +169,8 @@ def main() -> None:
         sys.exit("usage: bump.py VERSION")
     try:
         version = bump(sys.argv[1])
-    except Refused as refusal:
-        sys.exit(f"bump: {refusal}")
+    except ReleaseError as error:
+        sys.exit(f"bump: {error}")
     print(f"Now look at it, then: git commit -am 'Release {version}' && git tag v{version}")
 
 
