@@ -13,7 +13,9 @@ import tomlkit
 from bump import Tree
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = sorted(path for path in ROOT.glob("packages/*") if path.is_dir())
+PACKAGES = sorted(
+    path for path in ROOT.glob("packages/*") if path.is_dir() and path.name != "__pycache__"
+)
 CORE = ROOT / "packages" / "flux-core-py"
 
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
