@@ -95,6 +95,8 @@ def build(session: nox.Session) -> None:
         wheels.append(with_extras(package, str(wheel)))
     pip = ("python", "-m", "pip", "download", "--quiet", f"--dest={third_party}")
     session.run(*pip, *group("test"), *wheels)
+    for path in dist.glob("*.whl"):
+        (third_party / path.name).unlink()
     for tool in ("check_wheels", "run_tests", "check_downstream"):
         session.run("python", f"tools/{tool}.py", str(dist), str(third_party))
 

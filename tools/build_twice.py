@@ -10,24 +10,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from environment import ROOT, expect
+from environment import ROOT, build, expect
 
 
-def build(root: Path, dist: Path, umask: int) -> None:
-    """Build the sdist of each distribution, and the wheel from it."""
-    command = [sys.executable, "-m", "build", "--no-isolation", f"--outdir={dist}"]
+def build_all(root: Path, dist: Path, umask: int) -> None:
+    """Build all distributions of a copy of the project."""
+    old = os.umask(umask)
     for toml in sorted(root.glob("packages/*/pyproject.toml")):
-        old = os.umask(umask)
-        result = subprocess.run(
-            [*command, str(toml.parent)], capture_output=True, text=True, check=False
-        )
-        os.umask(old)
-        expect(not result.returncode, f"{toml.parent}:\n{result.stdout}{result.stderr}")
+        build(toml.parent, dist)
+    os.umask(old)
 
 
 def copy(root: Path) -> None:
@@ -42,11 +37,11 @@ def copy(root: Path) -> None:
 
 def main(dist: Path) -> None:
     """Build and compare."""
-    build(ROOT, dist, 0o022)
+    build_all(ROOT, dist, 0o022)
     with tempfile.TemporaryDirectory() as scratch:
         root, again = Path(scratch, "elsewhere"), Path(scratch, "dist")
         copy(root)
-        build(root, again, 0o077)
+        build_all(root, again, 0o077)
         first, second = ({path.name: path for path in each.iterdir()} for each in (dist, again))
         expect(first.keys() == second.keys(), f"built {[*first]}, then {[*second]}")
         for name, path in first.items():

@@ -76,9 +76,8 @@ class Tree:
         for document in self.packages.values():
             document["project"]["version"] = version
         for path, document in (self.packages | self._samples).items():
-            for requirements, place, pin in self._pins(document):
-                old = str(requirements[place])
-                requirements[place] = old.replace(str(pin.specifier), f"=={version}", 1)
+            for requirements, place, _ in self._pins(document):
+                requirements[place] = str(requirements[place]).replace(self.version, version, 1)
             (path / "pyproject.toml").write_text(tomlkit.dumps(document), "utf-8")
         self.version = version
 
@@ -102,10 +101,10 @@ def towncrier(package: Path, version: str, option: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def is_released(package: Path, version: str) -> bool:
-    """Tell whether a distribution's changelog has a version."""
-    changelog = package / "CHANGELOG.md"
-    return changelog.exists() and f"\n## {version} (" in changelog.read_text("utf-8")
+def is_released(tree: Tree) -> bool:
+    """Tell whether the changelogs have the tree's version, as they have after its release."""
+    changelogs = [(package / "CHANGELOG.md").read_text("utf-8") for package in tree.packages]
+    return any(f"\n## {tree.version} (" in text for text in changelogs)
 
 
 def check_version(tree: Tree, text: str) -> str:
@@ -116,17 +115,16 @@ def check_version(tree: Tree, text: str) -> str:
         raise ReleaseError(f"{text!r} is not a version; 1.2.3 or 1.2.3rc1 would be") from None
     if version.local:
         raise ReleaseError(f"{text} is a local version, which cannot be published")
-    # The version that the tree has from the start is to be released as well, once.
-    first = not any(is_released(package, tree.version) for package in tree.packages)
     current = Version(tree.version)
-    if version < current or (version == current and not first):
+    # The version that the tree has from the start is to be released as well, once.
+    if version < current or (version == current and is_released(tree)):
         raise ReleaseError(f"{version} is not greater than {current}")
     return str(version)
 
 
 def check_notes(tree: Tree, version: str) -> None:
     """Check that each distribution that differs from the last release says what changed."""
-    released = any(is_released(package, tree.version) for package in tree.packages)
+    released = is_released(tree)
     tag = f"v{tree.version}"
     if released and git("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}").returncode:
         raise ReleaseError(f"there is no tag {tag} to compare with: git fetch --tags")

@@ -66,7 +66,7 @@ class Environment:
 
     def try_install(self, *arguments: str) -> str | None:
         """Install, and return None, or what pip has to say against it."""
-        command = [sys.executable, "-m", "pip", f"--python={self.bin / 'python'}"]
+        command = [sys.executable, "-m", "pip", "--isolated", f"--python={self.bin / 'python'}"]
         command += ["install", "--no-build-isolation", *self._sources, *arguments]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         return result.stderr + result.stdout if result.returncode else None
@@ -97,6 +97,15 @@ def expect(holds: bool, complaint: str) -> None:
     """Exit with a complaint unless something holds."""
     if not holds:
         fail(complaint)
+
+
+def build(source: Path, destination: Path, *options: str) -> None:
+    """Build a distribution's sdist, and the wheel from it; with ``--wheel`` just the wheel."""
+    command = [sys.executable, "-m", "build", "--no-isolation", f"--outdir={destination}"]
+    result = subprocess.run(
+        [*command, *options, str(source)], capture_output=True, text=True, check=False
+    )
+    expect(not result.returncode, f"building {source}:\n{result.stdout}{result.stderr}")
 
 
 def read_wheels(dist: Path) -> list[Wheel]:
