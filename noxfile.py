@@ -8,16 +8,27 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "typecheck", "tests", "build"]
+nox.options.sessions = ["lint", "typecheck", "tests", "tools", "build", "minimums"]
 
 PACKAGES = sorted(path.parent for path in Path("packages").glob("*/pyproject.toml"))
 PROJECTS = {package: nox.project.load_toml(package / "pyproject.toml") for package in PACKAGES}
 PYTHONS = nox.project.python_versions(PROJECTS[PACKAGES[0]])
 
 
-def install_tools(session: nox.Session, group: str) -> None:
+def group(name: str) -> list[str]:
+    """Return the requirements in a dependency group of the root pyproject.toml."""
+    return list(nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), name))
+
+
+def install_tools(session: nox.Session, name: str) -> None:
     """Install a dependency group of the root pyproject.toml."""
-    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group))
+    session.install(*group(name))
+
+
+def with_extras(package: Path, path: str) -> str:
+    """Return the requirement for a distribution at a path, with all its extras."""
+    extras = ",".join(PROJECTS[package]["project"].get("optional-dependencies", {}))
+    return f"{path}[{extras}]" if extras else path
 
 
 def install_packages(session: nox.Session, *options: str) -> None:
@@ -26,9 +37,8 @@ def install_packages(session: nox.Session, *options: str) -> None:
     Building them with the session's own hatchling spares an environment for each of them.
     """
     requirements = []
-    for package, pyproject in PROJECTS.items():
-        extras = ",".join(pyproject["project"].get("optional-dependencies", {}))
-        requirements += [*options, f"./{package}[{extras}]" if extras else f"./{package}"]
+    for package in PACKAGES:
+        requirements += [*options, with_extras(package, f"./{package}")]
     session.install("--no-build-isolation", *requirements)
 
 
@@ -62,14 +72,53 @@ def typecheck(session: nox.Session) -> None:
 
 
 @nox.session
+def tools(session: nox.Session) -> None:
+    """Test the tools, and that all distributions have what each must have."""
+    install_tools(session, "tools")
+    session.run("pytest", *(session.posargs or ["tools"]), env={"PYTHONPATH": "tools"})
+
+
+@nox.session
 def build(session: nox.Session) -> None:
-    """Build each sdist and wheel into dist/, and check that each wheel works alone."""
+    """Build each sdist and wheel into dist/, and check and test them as their users meet them."""
     install_tools(session, "build")
-    shutil.rmtree("dist", ignore_errors=True)
-    build = ("python", "-m", "build", "--no-isolation", "--outdir=dist")
+    dist, third_party = Path("dist"), session.cache_dir / "third-party"
+    for directory in (dist, third_party):
+        shutil.rmtree(directory, ignore_errors=True)
+    session.run("python", "tools/build_twice.py", str(dist))
+    session.run("twine", "check", "--strict", *map(str, dist.iterdir()))
+
+    # What all of them need is downloaded once; their environments are then made from it.
+    wheels = []
     for package in PACKAGES:
-        session.run(*build, str(package), silent=True)
-    session.run("python", "tools/check_wheels.py", "dist")
+        (wheel,) = dist.glob(f"{package.name.replace('-', '_')}-*.whl")
+        wheels.append(with_extras(package, str(wheel)))
+    pip = ("python", "-m", "pip", "download", "--quiet", f"--dest={third_party}")
+    session.run(*pip, *group("test"), *wheels)
+    for path in dist.glob("*.whl"):
+        (third_party / path.name).unlink()
+    for tool in ("check_wheels", "run_tests", "check_downstream"):
+        session.run("python", f"tools/{tool}.py", str(dist), str(third_party))
+
+
+@nox.session(python=PYTHONS[0])
+def minimums(session: nox.Session) -> None:
+    """Run the tests on the oldest Python with the oldest of everything that is declared."""
+    session.install("uv")
+    uv = ("uv", "pip", "install", "--resolution=lowest-direct")
+    session.run_install(*uv, *group("backend"))
+    # The backend may have brought newer ones of what is still to come.
+    options = ("--upgrade", "--no-build-isolation")
+    packages = [with_extras(package, f"./{package}") for package in PACKAGES]
+    session.run_install(*uv, *options, *group("test"), *packages)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def bump(session: nox.Session) -> None:
+    """Set a new version, given after `--`; see docs/releasing.md."""
+    install_tools(session, "bump")
+    session.run("python", "tools/bump.py", *session.posargs)
 
 
 @nox.session

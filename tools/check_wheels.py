@@ -1,25 +1,24 @@
-"""Check built wheels as their users meet them, each in an environment of its own.
+"""Check built wheels as their users meet them, in environments of their own.
 
-usage: check_wheels.py DIST
+usage: check_wheels.py DIST THIRD_PARTY
 
-DIST holds a wheel of every distribution under packages/. A wheel must hold its part of `flux`,
-typed, and nothing else. Installed alone it must bring what it declares, and all of its modules must
-import. Wheels and editable installs must work together.
+DIST holds a wheel of every distribution under packages/, THIRD_PARTY those that they need. A wheel
+must hold its part of `flux`, typed, and nothing else. Installed alone it must bring what it
+declares, and all of its modules must import, as they must beside any other. Wheels and editable
+installs must work together.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import subprocess
 import sys
 import tempfile
-import venv
-import zipfile
-from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
-from packaging.metadata import Metadata
+import tomlkit
+from environment import ROOT, Environment, Wheel, expect, read_wheels
 from packaging.utils import canonicalize_name
 
 CORE = "flux-core-py"
@@ -49,63 +48,20 @@ for distribution in importlib.metadata.distributions():
 """
 
 
-class Wheel:
-    """A built wheel, and the directory it was made from."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        distribution, version = path.name.split("-")[:2]
-        info = f"{distribution}-{version}.dist-info/"
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-            self.metadata = Metadata.from_email(archive.read(info + "METADATA"))
-            self.licence = archive.read(info + "licenses/LICENSE")
-            self.entry_points = ConfigParser()
-            if info + "entry_points.txt" in names:
-                self.entry_points.read_string(archive.read(info + "entry_points.txt").decode())
-        self.name = self.metadata.name
-        self.package = Path("packages", self.name)
-        self.requirements = self.metadata.requires_dist or []
-        self.files = {name for name in names if not name.startswith(info)}
-        self.modules = sorted(
-            file[: -len(".py")].replace("/", ".").replace(".__init__", "")
-            for file in self.files
-            if file.endswith(".py")
-        )
+def import_modules(environment: Environment, *modules: str) -> None:
+    """Import modules; one that lacks what is optional to it must say so."""
+    environment.run(IMPORT_MODULES, json.dumps(OPTIONAL_IMPORTS), *modules)
 
 
-class Environment:
-    """An empty virtual environment, without even pip."""
-
-    def __init__(self, path: Path, *find_links: Path) -> None:
-        venv.create(path, symlinks=True)
-        self.bin = path / "bin"
-        self.find_links = [f"--find-links={directory}" for directory in find_links]
-
-    def install(self, *arguments: str) -> None:
-        """Install from the directories of wheels given, and from nowhere else."""
-        options = ["--no-index", *self.find_links, "--no-build-isolation"]
-        pip(f"--python={self.bin / 'python'}", "install", *options, *arguments)
-
-    def run(self, code: str, *arguments: str) -> str:
-        """Run Python code, warnings being errors, and return its output."""
-        command = [str(self.bin / "python"), "-I", "-W", "error", "-c", code, *arguments]
-        return subprocess.check_output(command, text=True)
-
-    def import_modules(self, *modules: str) -> None:
-        """Import modules; one that lacks what is optional to it must say so."""
-        self.run(IMPORT_MODULES, json.dumps(OPTIONAL_IMPORTS), *modules)
+def pyproject(wheel: Wheel) -> dict[str, Any]:
+    """Return what a distribution's pyproject.toml says."""
+    return tomlkit.parse((wheel.package / "pyproject.toml").read_text("utf-8")).unwrap()
 
 
-def pip(*arguments: str) -> None:
-    """Run the pip of the environment that this program runs in."""
-    subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
-
-
-def expect(holds: bool, complaint: str) -> None:
-    """Exit with a complaint unless something holds."""
-    if not holds:
-        sys.exit(f"check_wheels: {complaint}")
+def has_hook(wheel: Wheel) -> bool:
+    """Tell whether building a distribution makes files that are not in its source tree."""
+    build = pyproject(wheel)["tool"]["hatch"]["build"]
+    return "hooks" in build or "hooks" in build["targets"]["wheel"]
 
 
 def check_contents(wheel: Wheel, siblings: dict[str, Wheel]) -> None:
@@ -116,17 +72,19 @@ def check_contents(wheel: Wheel, siblings: dict[str, Wheel]) -> None:
         for path in root.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    expect(wheel.files == tree, f"{wheel.path}, {root} differ in {sorted(wheel.files ^ tree)}")
+    lacks, surplus = tree - wheel.files, wheel.files - tree
+    expect(not lacks, f"{wheel.path} lacks {sorted(lacks)}")
+    expect(not surplus or has_hook(wheel), f"{wheel.path} holds what is not in {root}: {surplus}")
     expect(any(file.endswith("/py.typed") for file in tree), f"no py.typed in {wheel.path}")
     owns_flux = "flux/__init__.py" in tree
     expect(owns_flux == (wheel.name == CORE), f"only {CORE} may own flux/__init__.py")
 
     licence = wheel.metadata.license_expression
     expect(licence == "MIT", f"the licence of {wheel.path} is {licence}")
-    expect(wheel.licence == Path("LICENSE").read_bytes(), f"{wheel.path} has another LICENSE")
+    expect(wheel.licence == (ROOT / "LICENSE").read_bytes(), f"{wheel.path} has another LICENSE")
 
     for requirement in wheel.requirements:
-        pinned = str(requirement.specifier) == f"=={wheel.metadata.version}"
+        pinned = str(requirement.specifier) == f"=={wheel.version}"
         expect(pinned or requirement.name not in siblings, f"{wheel.name} must pin {requirement}")
 
 
@@ -154,7 +112,7 @@ def check_alone(wheel: Wheel, siblings: dict[str, Wheel], environment: Environme
     surprise = installed ^ declared(wheel, siblings)
     expect(not surprise, f"{wheel.name} declares {surprise}, or brings it, but not both")
 
-    environment.import_modules("flux", *wheel.modules)
+    import_modules(environment, "flux", *wheel.modules)
     for group in wheel.entry_points.sections():
         for name, target in wheel.entry_points[group].items():
             module, _, function = target.partition(":")
@@ -166,37 +124,41 @@ def check_alone(wheel: Wheel, siblings: dict[str, Wheel], environment: Environme
 
 def check_together(wheels: list[Wheel], editable: set[str], environment: Environment) -> None:
     """Check all distributions in one environment, those named as editable installs."""
-    environment.install("hatchling")
+    backends = {need for wheel in wheels for need in pyproject(wheel)["build-system"]["requires"]}
+    environment.install(*backends)
     requests = []
     for wheel in wheels:
         directory = f"--editable={wheel.package}"
         requests.append(directory if wheel.name in editable else str(wheel.path))
     environment.install(*requests)
-    environment.import_modules(*(module for wheel in wheels for module in wheel.modules))
+    import_modules(environment, *(module for wheel in wheels for module in wheel.modules))
 
 
-def main(dist: Path) -> None:
+def check_pairs(wheels: list[Wheel], scratch: Path, *sources: Path) -> None:
+    """Check each two wheels in an environment without the others, as far as they need no others."""
+    for one, other in itertools.combinations(wheels, 2):
+        environment = Environment(scratch / f"{one.name}+{other.name}", *sources)
+        environment.install(str(one.path), str(other.path))
+        import_modules(environment, *one.modules, *other.modules)
+
+
+def main(dist: Path, third_party: Path) -> None:
     """Check the wheels in a directory."""
-    wheels = [Wheel(path) for path in sorted(dist.glob("*.whl"))]
+    wheels = read_wheels(dist)
     siblings = {wheel.name: wheel for wheel in wheels}
-    packages = {path.parent.name for path in Path("packages").glob("*/pyproject.toml")}
-    expect(siblings.keys() == packages, f"{dist} holds {[*siblings]}, packages/ {sorted(packages)}")
     for wheel in wheels:
         check_contents(wheel, siblings)
     check_disjoint(wheels)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        third_party = Path(scratch, "third-party")
-        needed = {name for wheel in wheels for name in declared(wheel, siblings)} - packages
-        pip("download", f"--dest={third_party}", "hatchling", *needed)
-
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = Path(directory)
         for wheel in wheels:
-            environment = Environment(Path(scratch, wheel.name), dist, third_party)
-            check_alone(wheel, siblings, environment)
-        for number, editable in enumerate((packages, {CORE}, packages - {CORE})):
-            environment = Environment(Path(scratch, f"mixed-{number}"), dist, third_party)
+            check_alone(wheel, siblings, Environment(scratch / wheel.name, dist, third_party))
+        check_pairs(wheels, scratch, dist, third_party)
+        for number, editable in enumerate((set(siblings), {CORE}, siblings.keys() - {CORE})):
+            environment = Environment(scratch / f"mixed-{number}", dist, third_party)
             check_together(wheels, editable, environment)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))
