@@ -16,7 +16,7 @@ import flux.job
 from flux.constants import FLUX_RPC_STREAMING
 from flux.core.handle import Flux
 from flux.devbroker._cli._common import CommandError, Parser, connect, emit
-from flux.devbroker._cli.jobs_job import parse_id
+from flux.devbroker._cli.jobs_spec import parse_id
 
 _STATES = {2: "DEPEND", 4: "PRIORITY", 8: "SCHED", 16: "RUN", 32: "CLEANUP", 64: "INACTIVE"}
 _SHORT = {2: "D", 4: "P", 8: "S", 16: "R", 32: "C", 64: "I"}
