@@ -6,12 +6,13 @@ import argparse
 import errno
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any, Callable
 
 import flux.job
 from flux.core.handle import Flux
 from flux.devbroker._cli import jobs_spec, timeline
-from flux.devbroker._cli._common import CommandError, Parser, connect, emit
+from flux.devbroker._cli._common import CommandError, Parser, connect, emit, say
 from flux.devbroker._cli._job_eventlog import (
     declare_eventlog,
     declare_wait_event,
@@ -19,6 +20,7 @@ from flux.devbroker._cli._job_eventlog import (
     wait_event,
 )
 from flux.devbroker._cli.jobs_attach import Attach
+from flux.eventlog import EventLogEvent
 
 _CURRENT = 2
 
@@ -103,7 +105,7 @@ def _id(args: argparse.Namespace) -> int:
         for jobid in ids:
             emit(str(jobid.encode(args.to)))
     except (OSError, ValueError):
-        raise CommandError(f"unknown form: {args.to}") from None
+        raise CommandError(f"Unknown to={args.to}") from None
     return 0
 
 
@@ -134,8 +136,13 @@ def _info(args: argparse.Namespace) -> int:
 # -- actions
 
 
-def each(ids: list[str], action: Callable[[flux.job.JobID], Any]) -> int:
+def each(verb: str, ids: list[str], action: Callable[[flux.job.JobID], Any]) -> int:
     """Act on jobs, and say of each what went wrong.
+
+    Args:
+        verb: What is done, for messages.
+        ids: The jobs.
+        action: Does it.
 
     Returns:
         An exit code.
@@ -146,20 +153,21 @@ def each(ids: list[str], action: Callable[[flux.job.JobID], Any]) -> int:
         try:
             action(jobid)
         except OSError as exc:
-            sys.stderr.write(f"flux-job: {text}: {exc.strerror}\n")
+            sys.stderr.write(f"flux-job: {verb}{text}: {exc.strerror}\n")
             code = 1
     return code
 
 
 def _cancel(args: argparse.Namespace) -> int:
     handle = connect()
-    return each(args.ids, lambda jobid: flux.job.cancel(handle, jobid, args.message))
+    return each("cancel ", args.ids, lambda jobid: flux.job.cancel(handle, jobid, args.message))
 
 
 def _raise(args: argparse.Namespace) -> int:
     handle = connect()
     note = " ".join(args.note) or args.message
     return each(
+        "raise ",
         [args.id],
         lambda jobid: flux.job.job_raise(handle, jobid, args.type, args.severity, note),
     )
@@ -175,7 +183,7 @@ def _kill(args: argparse.Namespace) -> int:
         except KeyError:
             raise CommandError(f"kill: Invalid signal {args.signal}") from None
     handle = connect()
-    return each(args.ids, lambda jobid: flux.job.kill(handle, jobid, int(signum)))
+    return each("kill ", args.ids, lambda jobid: flux.job.kill(handle, jobid, int(signum)))
 
 
 def _urgency(args: argparse.Namespace) -> int:
@@ -188,7 +196,7 @@ def _urgency(args: argparse.Namespace) -> int:
         if args.verbose:
             sys.stderr.write(f"old job urgency: {old}\n")
 
-    return each([args.id], change)
+    return each("", [args.id], change)
 
 
 def _attach(args: argparse.Namespace) -> int:
@@ -204,24 +212,31 @@ def _attach(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    code = 0
     handle = connect()
-    for text in args.ids:
-        jobid = jobs_spec.parse_id(text)
-        job = flux.job.event_watch(handle, jobid)
-        status, fatal = 0, False
-        for event in job:
-            if event.name == "finish":
-                status = event.context["status"]
-            elif event.name == "exception" and event.context["severity"] == 0:
-                fatal = True
-        signum = status & 0x7F
-        result = 128 + signum if signum else status >> 8
-        result = result or int(fatal)
+    jobs = [(text, jobs_spec.parse_id(text)) for text in args.ids]
+    worst = 0
+    for text, jobid in jobs:
+        try:
+            code = _exit_code(flux.job.event_watch(handle, jobid))
+        except OSError as exc:
+            why = "No such job" if exc.errno == errno.ENOENT else exc.strerror
+            raise CommandError(f"{text}: {why}") from None
         if args.verbose:
-            sys.stderr.write(f"flux-job: {text}: exited with exit code {result}\n")
-        code = max(code, result)
-    return code
+            sys.stderr.write(f"flux-job: {text}: exited with exit code {code}\n")
+        worst = max(worst, code)
+    return worst
+
+
+def _exit_code(events: Iterable[EventLogEvent]) -> int:
+    """Follow a job to its end, and return the exit code that tells how it was."""
+    status, fatal = 0, False
+    for event in events:
+        if event.name == "finish":
+            status = event.context["status"]
+        elif event.name == "exception" and event.context["severity"] == 0:
+            fatal = True
+    signum = status & 0x7F
+    return (128 + signum if signum else status >> 8) or int(fatal)
 
 
 def _wait(args: argparse.Namespace) -> int:
@@ -233,7 +248,9 @@ def _wait(args: argparse.Namespace) -> int:
         except OSError as exc:
             if args.all and exc.errno == errno.ECHILD:
                 return code
-            raise CommandError(exc.strerror or str(exc)) from None
+            say("flux-job", exc.strerror or str(exc))
+            # As scripts tell that there is no job left to wait for.
+            return 2 if exc.errno == errno.ECHILD else 1
         if not args.id and not args.all:
             emit(str(result.jobid.f58))
         if not result.success or args.verbose:

@@ -138,11 +138,11 @@ class JobManagerService(Inquiries, Waits):
     def kill(self, msg: Message) -> None:
         """Send a signal to a job."""
         fields = unpack(msg, id=int, signum=int)
+        _check_signal(fields["signum"])
         job = self.find(fields["id"], errno.EINVAL, "unknown job id", errno.EINVAL)
         _check_user(msg, job, "guests may only send signals to their own jobs")
         if job.state != _states.RUN:
             raise RequestError(errno.EINVAL, "job is not running")
-        _check_signal(fields["signum"])
         self._kill(job, fields["signum"])
         self.handle.respond(msg)
 
@@ -167,11 +167,12 @@ class JobManagerService(Inquiries, Waits):
     def urgency(self, msg: Message) -> None:
         """Change a job's urgency."""
         fields = unpack(msg, id=int, urgency=int)
-        job = self.find(fields["id"], errno.EINVAL, "unknown job", errno.EINVAL)
-        _check_user(msg, job, "guests can only reprioritize their own jobs")
-        urgency, old = fields["urgency"], job.urgency
+        urgency = fields["urgency"]
         if not _states.URGENCY_MIN <= urgency <= _states.URGENCY_MAX:
             raise RequestError(errno.EINVAL, "urgency value is out of range")
+        job = self.find(fields["id"], errno.EINVAL, "unknown job", errno.EINVAL)
+        _check_user(msg, job, "guests can only reprioritize their own jobs")
+        old = job.urgency
         limit = max(_states.URGENCY_DEFAULT, old)
         if urgency > limit and not msg.rolemask & FLUX_ROLE_OWNER:
             raise RequestError(errno.EINVAL, f"guests can only adjust urgency <= {limit}")
