@@ -461,3 +461,40 @@ def test_commands_about_a_job(flux_broker, flux_handle):
     assert flux_command(flux_broker, "job", "id", "--to=dec", jobid).stdout == (
         f"{int(flux.job.JobID(jobid))}\n"
     )
+
+
+def test_commands_print_utf8_whatever_the_locale_is(flux_broker):
+    jobid = flux_command(flux_broker, "submit", "echo", "漢").stdout.strip()
+    flux_command(flux_broker, "job", "wait-event", jobid, "clean")
+    latin = dict(flux_broker.environ, PYTHONIOENCODING="latin-1")
+    shown = subprocess.run(
+        ["flux", "job", "eventlog", "-p", "output", jobid],
+        env=latin,
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert 'data="漢\\n"'.encode() in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["jobs", "-f", "failed,nope"], "flux-jobs: Invalid filter specified: nope"),
+        (["jobs", "nope"], 'flux-jobs: error parsing jobid: "nope"'),
+        (["job", "status", "12345"], "flux-job: 12345: No such job"),
+        (["job", "kill", "12345"], "flux-job: kill 12345: unknown job id"),
+        (["job", "kill", "-s", "99", "12345"], "flux-job: kill 12345: Invalid signal number"),
+        (["job", "raise", "12345"], "flux-job: raise 12345: unknown job id"),
+        (["job", "eventlog", "12345"], "flux-job: job 12345 not found"),
+        (["job", "wait-event", "-p", "x", "12345", "y"], "flux-job: eventlog path x not found"),
+        (["job", "wait-event", "-c", "0", "12345", "y"], "flux-job: count must be > 0"),
+        (
+            ["job", "wait-event", "-m", "k", "12345", "y"],
+            "flux-job: must specify a context test as key=value",
+        ),
+    ],
+)
+def test_commands_name_what_is_wrong(words, text, flux_broker):
+    result = flux_command(flux_broker, *words)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", text + "\n")

@@ -55,7 +55,7 @@ def setup(parser: Parser) -> Command:
     one.add_argument("ids", nargs="+", metavar="ID")
 
     one = add("raise", _raise, "Raise an exception on a job.")
-    one.add_argument("-s", "--severity", type=int, default=0, metavar="N")
+    one.add_argument("-s", "--severity", type=int, default=0, metavar="N", help="0 ends it")
     one.add_argument("-t", "--type", default="cancel", metavar="TYPE")
     one.add_argument("-m", "--message", metavar="NOTE")
     one.add_argument("id", metavar="ID")
@@ -71,11 +71,12 @@ def setup(parser: Parser) -> Command:
     one.add_argument("urgency", metavar="URGENCY")
 
     one = add("attach", _attach, "Follow a job's output.")
-    one.add_argument("-l", "--label-io", action="store_true")
-    one.add_argument("-E", "--show-events", action="store_true")
-    one.add_argument("-X", "--show-exec", action="store_true")
-    one.add_argument("-v", "--verbose", action="count", default=0)
-    one.add_argument("--read-only", action="store_true")
+    option = one.add_argument
+    option("-l", "--label-io", action="store_true", help="put the task's rank before each line")
+    option("-E", "--show-events", action="store_true", help="print the job's events, too")
+    option("-X", "--show-exec", action="store_true", help="print those of its execution, too")
+    option("-v", "--verbose", action="count", default=0, help="taken, and without effect")
+    option("-r", "--read-only", action="store_true", help="leave standard input alone")
     one.add_argument("id", metavar="ID")
 
     one = add("status", _status, "Wait for jobs, and exit as the worst of them did.")

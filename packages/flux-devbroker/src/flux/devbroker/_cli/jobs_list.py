@@ -24,6 +24,9 @@ _RESULTS = {1: "COMPLETED", 2: "FAILED", 4: "CANCELED", 8: "TIMEOUT"}
 _SHORT_RESULTS = {1: "CD", 2: "F", 4: "CA", 8: "TO"}
 _ACTIVE, _ANY = 62, 126
 
+#: What jobs may be listed by.
+_FILTERS = (*_STATES.values(), "PENDING", "RUNNING", "ACTIVE", *_RESULTS.values())
+
 _ATTRS = ("all",)
 _DEFAULT = (
     "{id.f58:>12} {username:<8} {name:<10} {status_abbrev:>2} {ntasks:>6} {nnodes:>6} "
@@ -118,7 +121,7 @@ def _jobs(args: argparse.Namespace) -> int:
         for job in jobs:
             emit(_Line().vformat(args.format, (), _fields(job)).rstrip())
     except (KeyError, ValueError, IndexError) as exc:
-        raise CommandError(f"Error in user format: {exc}") from None
+        raise CommandError(f"Error in user format: {exc.args[0]}") from None
     return code
 
 
@@ -151,6 +154,9 @@ def _listed(handle: Flux, args: argparse.Namespace) -> list[dict[str, Any]]:
         tests.append({"userid": [os.getuid()]})
     if args.filter:
         names = [name.lower() for name in args.filter.split(",")]
+        for name in names:
+            if name.upper() not in _FILTERS:
+                raise CommandError(f"Invalid filter specified: {name}")
         results = [name for name in names if name.upper() in _RESULTS.values()]
         states = [name for name in names if name not in results]
         either = [{"states": states}] if states else []
