@@ -119,7 +119,7 @@ def _stored(handle: Flux, args: argparse.Namespace) -> list[Entry]:
     except OSError as exc:
         if exc.errno == errno.ENOENT:
             raise _not_found(args, path) from None
-        raise CommandError(f"flux_job_eventlog_lookup_get: {os.strerror(exc.errno)}") from None
+        raise CommandError(f"flux_job_eventlog_lookup_get: {os.strerror(exc.errno or 0)}") from None
     try:
         return decode(text)
     except ValueError:
