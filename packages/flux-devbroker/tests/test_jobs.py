@@ -183,8 +183,11 @@ def test_the_broker_answers_while_its_jobs_end():
                 break
         events = flux.job.event_watch_async(handle, jobid)
         handle.rpc("shutdown.start").get()
-        while event.name != "exception":
-            event = events.get_event()
+        seen = []
+        while "exception" not in seen:
+            entry = events.get_event()
+            assert entry is not None
+            seen.append(entry.name)
         request = {"id": int(jobid), "keys": ["eventlog"], "flags": 0}
         log = handle.rpc("job-info.lookup", request).get()["eventlog"]
         assert "exception" in log
@@ -253,16 +256,16 @@ def test_the_journal_tells_as_much_of_the_past_as_it_is_asked_for(flux_handle):
     flux.job.event_wait(flux_handle, held, "priority")
     of_done = [(int(done), name) for name in names(flux_handle, done)]
     of_held = [(int(held), name) for name in ("submit", "validate", "depend", "priority")]
-    for options, expected in (
-        ({}, of_done + of_held),
-        ({"since": end - 1e-6}, of_done[-1:] + of_held),
-        ({"since": end}, of_held),
+    for since, expected in (
+        (0.0, of_done + of_held),
+        (end - 1e-6, of_done[-1:] + of_held),
+        (end, of_held),
     ):
-        with JournalConsumer(flux_handle, include_sentinel=True, **options) as consumer:
-            assert history(consumer) == expected, options
+        with JournalConsumer(flux_handle, since=since, include_sentinel=True) as consumer:
+            assert history(consumer) == expected
     # What is of the past then is not told apart.
     with JournalConsumer(flux_handle, full=False) as consumer:
-        seen = [consumer.poll(5.0) for _ in of_held]
+        seen: list[Any] = [consumer.poll(5.0) for _ in of_held]
         assert [(int(event.jobid), event.name) for event in seen] == of_held
 
 
@@ -284,7 +287,7 @@ def test_the_journal_leaves_out_what_is_not_wanted(filters, expected, flux_handl
     rpc.reset()
     jobid = submit(flux_handle, ["true"])
     flux.job.event_wait(flux_handle, jobid, "clean")
-    live = []
+    live: list[str] = []
     while not live or live[-1] != expected[-1]:
         (event,) = rpc.get()["events"]
         rpc.reset()

@@ -43,7 +43,9 @@ thead th {
   color: var(--soft); font-size: 12px; font-weight: 600;
 }
 tbody tr:hover { background: var(--hover); }
-tbody th { font-weight: 400; max-width: min(260px, 26vw); overflow: hidden; text-overflow: ellipsis; }
+tbody th {
+  font-weight: 400; max-width: min(260px, 26vw); overflow: hidden; text-overflow: ellipsis;
+}
 th:first-child, td:first-child { padding-left: 2px; }
 code {
   font: 12.5px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
