@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import flux.job
+from flux.constants import FLUX_RPC_STREAMING
 from flux.devbroker import Broker
 from flux.job.journal import JournalConsumer
 from flux.message import Message
@@ -179,6 +180,26 @@ def test_no_job_outlives_the_broker():
     assert ended(pid)
 
 
+def test_the_broker_answers_while_its_jobs_end():
+    with Broker() as broker, broker.handle() as handle:
+        jobid = submit(handle, ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
+        for event in flux.job.event_watch(handle, jobid, "guest.output"):
+            if "ready" in event.context.get("data", ""):
+                break
+        events = flux.job.event_watch_async(handle, jobid)
+        handle.rpc("shutdown.start").get()
+        seen = []
+        while "exception" not in seen:
+            entry = events.get_event()
+            assert entry is not None
+            seen.append(entry.name)
+        request = {"id": int(jobid), "keys": ["eventlog"], "flags": 0}
+        log = handle.rpc("job-info.lookup", request).get()["eventlog"]
+        assert "exception" in log
+        # It has a second to end in its own way, and is killed after that.
+        assert "finish" not in log
+
+
 def test_a_restarted_broker_has_the_jobs(tmp_path):
     attributes = {"statedir": str(tmp_path)}
     with Broker(attributes=attributes) as broker:
@@ -223,6 +244,88 @@ def test_the_journal_tells_all_of_a_job(flux_handle):
     alloc = next(event for event in live if event.name == "alloc")
     assert alloc.R["execution"]["R_lite"][0]["rank"] == "0"
     consumer.stop()
+
+
+def history(consumer):
+    """Return the events of a journal up to the end of its history."""
+    events: list[Any] = []
+    while not events or not events[-1].is_empty():
+        events.append(consumer.poll(5.0))
+    return [(int(event.jobid), event.name) for event in events[:-1]]
+
+
+def test_the_journal_tells_as_much_of_the_past_as_it_is_asked_for(flux_handle):
+    done = submit(flux_handle, ["true"])
+    end = flux.job.event_wait(flux_handle, done, "clean").timestamp
+    held = submit(flux_handle, ["true"], urgency=0)
+    flux.job.event_wait(flux_handle, held, "priority")
+    of_done = [(int(done), name) for name in names(flux_handle, done)]
+    of_held = [(int(held), name) for name in ("submit", "validate", "depend", "priority")]
+    for since, expected in (
+        (0.0, of_done + of_held),
+        (end - 1e-6, of_done[-1:] + of_held),
+        (end, of_held),
+    ):
+        with JournalConsumer(flux_handle, since=since, include_sentinel=True) as consumer:
+            assert history(consumer) == expected
+    # What is of the past then is not told apart.
+    with JournalConsumer(flux_handle, full=False) as consumer:
+        seen: list[Any] = [consumer.poll(5.0) for _ in of_held]
+        assert [(int(event.jobid), event.name) for event in seen] == of_held
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"allow": {"submit": 1, "clean": 1}}, ["submit", "clean"]),
+        ({"allow": {"submit": 1, "clean": 1}, "deny": {"clean": 0}}, ["submit"]),
+        ({"deny": {"validate": 1, "depend": 1, "priority": 1}}, None),
+    ],
+)
+def test_the_journal_leaves_out_what_is_not_wanted(filters, expected, flux_handle):
+    if expected is None:
+        expected = ["submit", "alloc", "start", "finish", *LOG_END]
+    rpc = flux_handle.rpc(
+        "job-manager.events-journal", {"full": True, **filters}, flags=FLUX_RPC_STREAMING
+    )
+    assert rpc.get() == {"id": -1, "events": []}
+    rpc.reset()
+    jobid = submit(flux_handle, ["true"])
+    flux.job.event_wait(flux_handle, jobid, "clean")
+    live: list[str] = []
+    while not live or live[-1] != expected[-1]:
+        (event,) = rpc.get()["events"]
+        rpc.reset()
+        if event["name"] != "annotations":
+            live.append(event["name"])
+    assert live == expected
+    past = flux_handle.rpc(
+        "job-manager.events-journal", {"full": True, **filters}, flags=FLUX_RPC_STREAMING
+    ).get()
+    assert past["id"] == jobid
+    assert [event["name"] for event in past["events"]] == expected
+
+
+def test_queues_have_defaults():
+    config = {
+        "policy": {"jobspec": {"defaults": {"system": {"queue": "batch", "duration": "2m"}}}},
+        "queues": {
+            "batch": {},
+            "debug": {"policy": {"jobspec": {"defaults": {"system": {"duration": 30}}}}},
+        },
+    }
+    with Broker(config=config) as broker, broker.handle() as handle:
+
+        def taken(**system):
+            jobid = submit(handle, ["true"], urgency=0, **system)
+            request = {"id": int(jobid), "keys": ["jobspec"], "flags": 1}
+            spec = handle.rpc("job-info.lookup", request).get()["jobspec"]
+            return {key: spec["attributes"]["system"][key] for key in ("queue", "duration")}
+
+        assert taken() == {"queue": "batch", "duration": 120.0}
+        assert taken(queue="debug") == {"queue": "debug", "duration": 30.0}
+        assert taken(queue="debug", duration=5) == {"queue": "debug", "duration": 5}
+        assert error(taken, queue="nope") == (errno.EPERM, "Invalid queue 'nope' specified")
 
 
 def test_waiting_for_many(flux_handle):
@@ -366,3 +469,40 @@ def test_commands_about_a_job(flux_broker, flux_handle):
     assert flux_command(flux_broker, "job", "id", "--to=dec", jobid).stdout == (
         f"{int(flux.job.JobID(jobid))}\n"
     )
+
+
+def test_commands_print_utf8_whatever_the_locale_is(flux_broker):
+    jobid = flux_command(flux_broker, "submit", "echo", "漢").stdout.strip()
+    flux_command(flux_broker, "job", "wait-event", jobid, "clean")
+    latin = dict(flux_broker.environ, PYTHONIOENCODING="latin-1")
+    shown = subprocess.run(
+        ["flux", "job", "eventlog", "-p", "output", jobid],
+        env=latin,
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert 'data="漢\\n"'.encode() in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["jobs", "-f", "failed,nope"], "flux-jobs: Invalid filter specified: nope"),
+        (["jobs", "nope"], 'flux-jobs: error parsing jobid: "nope"'),
+        (["job", "status", "12345"], "flux-job: 12345: No such job"),
+        (["job", "kill", "12345"], "flux-job: kill 12345: unknown job id"),
+        (["job", "kill", "-s", "99", "12345"], "flux-job: kill 12345: Invalid signal number"),
+        (["job", "raise", "12345"], "flux-job: raise 12345: unknown job id"),
+        (["job", "eventlog", "12345"], "flux-job: job 12345 not found"),
+        (["job", "wait-event", "-p", "x", "12345", "y"], "flux-job: eventlog path x not found"),
+        (["job", "wait-event", "-c", "0", "12345", "y"], "flux-job: count must be > 0"),
+        (
+            ["job", "wait-event", "-m", "k", "12345", "y"],
+            "flux-job: must specify a context test as key=value",
+        ),
+    ],
+)
+def test_commands_name_what_is_wrong(words, text, flux_broker):
+    result = flux_command(flux_broker, *words)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", text + "\n")

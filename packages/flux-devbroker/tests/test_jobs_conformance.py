@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import math
 import os
 import re
 import socket
@@ -38,13 +39,39 @@ OWNER_HEADER = "dmVyc2lvbgBpMQB1c2VyaWQAaTAAbWVjaGFuaXNtAHNub25lAA=="
 _FLAGS = {"streaming": 0x40, "noresponse": 0x04, "private": 0x20}
 _TIMES = re.compile(r"timestamp|t_\w+|starttime|expiration|duration")
 _SERVICE = re.compile(r"\d+-shell-f\w+")
+#: Events of what an administrator may have run before and after a job.
+_PERILOG = re.compile(r"(prolog|epilog)-(start|finish)")
 _LOGS = ("eventlog", "guest.exec.eventlog", "guest.input", "guest.output")
 
 
+#: Conversations with an instance that has queues.
+WITH_QUEUES = ("queues", "events-queues-prolog-epilog")
+
+#: Those with an instance that was started again.
+RESTARTED = ("events-flux-restart",)
+
+
+def configuration(name: str) -> dict[str, Any]:
+    """Return the configuration for a conversation: as many cores as the recorded one had."""
+    config: dict[str, Any] = {"resource": {"config": [{"hosts": HOST, "cores": CORES}]}}
+    if name in WITH_QUEUES:
+        defaults = {"queue": "batch", "duration": "1m"}
+        config["policy"] = {"jobspec": {"defaults": {"system": defaults}}}
+        config["queues"] = {"batch": {}, "debug": {}}
+    return config
+
+
 @pytest.fixture
-def flux_broker() -> Iterator[Broker]:
-    """A broker with as many cores as the recorded one."""
-    with Broker(config={"resource": {"config": [{"hosts": HOST, "cores": CORES}]}}) as broker:
+def flux_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A broker for the conversation that the test is called with."""
+    name = request.node.callspec.params["name"]
+    config, attributes = configuration(name), {}
+    if name in RESTARTED:
+        attributes["statedir"] = str(request.getfixturevalue("tmp_path"))
+        with Broker(config, attributes) as broker, broker.handle() as handle:
+            for what in ("held", "ok"):
+                set_up(handle, what)
+    with Broker(config, attributes) as broker:
         yield broker
 
 
@@ -59,24 +86,30 @@ class Replay:
 
     Args:
         client: Who has it now.
+        unlike: Keys whose values need not be the same.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, unlike: tuple[str, ...] = ()) -> None:
         self.client = client
+        self.unlike = ("pids", *unlike)
         self.ids: dict[int, int] = {}
         self.waiting: dict[int, deque[Message]] = {}
         self.unordered: dict[int, tuple[list[Any], list[Any]]] = {}
         self.events: deque[Message] = deque()
         self.service: str | None = None
         self.unsent: list[Message] = []
+        # What came, in the order in which it did: topics, with the name of a journal's event.
+        self.seen: list[tuple[str, str | None]] = []
 
     # -- making recorded and present ones comparable
 
     def normal(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
             return {self.text(k): self.normal(v, k) for k, v in value.items()}
-        if key == "pids":
+        if key in self.unlike:
             return key
+        if key in ("events", "eventlog") and isinstance(value, list):
+            value = [event for event in value if not _PERILOG.match(event["name"])]
         if isinstance(value, list):
             return [self.normal(item, key) for item in value]
         if isinstance(value, bool) or value is None:
@@ -94,9 +127,9 @@ class Replay:
         if key in ("event", "R", "jobspec") and value.startswith("{"):
             return self.normal(json.loads(value))
         if key in _LOGS:
-            events = [self.normal(json.loads(line)) for line in value.splitlines()]
+            events = self.normal([json.loads(line) for line in value.splitlines()], "events")
             return sorted(events, key=order) if key == "guest.output" else events
-        if key in ("J", "pids"):
+        if key == "J":
             return key
         return self.text(value)
 
@@ -112,8 +145,8 @@ class Replay:
 
     def comparable(self, payload: Any) -> Any:
         value = self.normal(payload)
-        if isinstance(value, dict) and isinstance(value.get("eventlog"), list):
-            for event in value["eventlog"]:
+        for key in ("eventlog", "events"):
+            for event in value.get(key, ()) if isinstance(value, dict) else ():
                 # The original shows here what was noted later.
                 event.get("context", {}).get("annotations", {}).pop("user", None)
         if isinstance(value, dict) and isinstance(value.get("event"), dict):
@@ -194,6 +227,9 @@ class Replay:
         """Take the next message, whatever it is."""
         self.flush()
         msg = self.client.receive()
+        payload = msg.payload if msg.type == FLUX_MSGTYPE_EVENT or not msg.errnum else None
+        events = (payload or {}).get("events")
+        self.seen.append((msg.topic, events[0]["name"] if events else None))
         if msg.type == FLUX_MSGTYPE_EVENT:
             self.events.append(msg)
             return
@@ -209,6 +245,9 @@ class Replay:
         expected = record["payload"]
         if isinstance(expected, dict):
             payload = msg.payload
+            if record["topic"] == "job-manager.events-journal" and expected["id"] >= 0:
+                # Some were submitted by others.
+                self.ids.setdefault(expected["id"], payload["id"])
             if record["topic"] == "job-ingest.submit":
                 self.ids[expected["id"]] = payload["id"]
                 return
@@ -238,6 +277,10 @@ class Replay:
                 action(self.ids)
             if record["dir"] != "note":
                 getattr(self, record["dir"])(record)
+        self.finish()
+
+    def finish(self) -> None:
+        """Send what is left to send, and compare what came in no certain order."""
         self.flush()
         for got, wanted in self.unordered.values():
             assert sorted(got, key=order) == sorted(wanted, key=order)
@@ -245,10 +288,28 @@ class Replay:
 
 def load(name: str) -> list[dict[str, Any]]:
     text = (DIRECTORY / f"{name}.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    records = [json.loads(line) for line in text.splitlines()]
+    start = 0
+    for index, record in enumerate(records):
+        if record.get("topic") == "job-manager.events-journal":
+            if record["dir"] == "request":
+                start = index + 1
+            elif isinstance(record["payload"], dict) and record["payload"]["id"] == -1:
+                # The original has the backlog in no order.
+                records[start:index] = sorted(records[start:index], key=backlog_order)
+    return records
 
 
-EVENTS = sorted(path.stem for path in DIRECTORY.glob("events-*.jsonl"))
+def backlog_order(record: dict[str, Any]) -> tuple[float, int]:
+    """Put the jobs that have ended first, in that order, and then the others as submitted."""
+    payload = record["payload"]
+    ended = [event["timestamp"] for event in payload["events"] if event["name"] == "clean"]
+    return (*ended, math.inf)[0], payload["id"]
+
+
+EVENTS = sorted(
+    path.stem for path in DIRECTORY.glob("events-*.jsonl") if path.stem not in RESTARTED
+)
 
 
 #: Jobs that were there before: their ids in the recording, commands and durations; two cores each.
@@ -280,7 +341,14 @@ def test_events(name, raw_client, flux_handle):
     replay = Replay(raw_client())
     for recorded, command in BEFORE.get(name, ()):
         replay.ids[recorded] = int(flux.job.submit(flux_handle, json.dumps(jobspec(command))))
-    replay.run(load(name))
+    replay.run([record for record in load(name) if not about_perilog(record)])
+
+
+def about_perilog(record):
+    payload = record.get("payload")
+    if not isinstance(payload, dict) or "event" not in payload:
+        return False
+    return _PERILOG.match(json.loads(payload["event"])["name"]) is not None
 
 
 #: What ran before the conversations about jobs that are there already, by what they call it:
@@ -299,13 +367,23 @@ SETUP = {
     ),
     "never_ran": (["true"], 1, 0, 0, "cancel"),
     "reading": (["sh", "-c", "read x; echo got $x; sleep 30"], 1, 100, 16, "shell.start"),
+    "endless": (["sleep", "60"], 1, 0, 16, "start"),
+    "raised": (["true"], 1, 0, 0, "raised"),
 }
+
+
+def set_urgency(handle, jobid):
+    handle.rpc("job-manager.urgency", {"id": int(jobid), "urgency": 1}).get()
 
 
 def set_up(handle, what):
     command, cores, duration, urgency, until = SETUP[what]
     spec = jobspec(command, cores, duration=duration, shell={"options": {}})
     jobid = flux.job.submit(handle, json.dumps(spec), urgency=urgency)
+    if until == "raised":
+        flux.job.event_wait(handle, jobid, "priority")
+        set_urgency(handle, jobid)
+        until = "clean"
     if until == "cancel":
         flux.job.event_wait(handle, jobid, "priority")
         flux.job.cancel(handle, jobid, "x")
@@ -322,17 +400,43 @@ REQUESTS = (
     *("eventlog-watch-cancel", "eventlog-watch-ends", "eventlog-watch-errors", "journal-errors"),
     *("job-list", "resource", "lookup"),
     *("submit-pipelined", "journal-filter-empty", "update-watch"),
+    *("journal-full-true", "journal-full-false", "journal-filters", "manager-info"),
+    *("queues", "history-misc"),
 )
 
 
 #: Figures of clients that are not in the recording, and text that has times in it, encoded.
-SKIPPED = ("stats-get", "kvs resource.R", "kvs resource.eventlog")
+SKIPPED = (
+    *("stats-get", "kvs resource.R", "kvs resource.eventlog"),
+    # About plugins in C.
+    *("jobtap-query bad", "jobtap query_only", "purge-id?"),
+    # Between services of flux-core.
+    *("submit with empty jobs (internal service, owner only)", "submit guest"),
+    "set-batch-timeout",
+    # Of the broker, and replayed elsewhere.
+    *("state-machine.get", "attr.get local-uri", "attr.list", "config.get"),
+    *("attr.get version", "attr.get broker.starttime", "attr.get hostname", "attr.get hostlist"),
+)
 
 #: The same for those that do not say.
 SETUP_OF = {
     "eventlog-watch-cancel": {"running": 10502537216, "held": 11492392960},
     "resource": {"running": 1},
     "journal-filter-empty": {"inactive": 7969177600},
+    "journal-full-true": {
+        "ok": 6643777536,
+        "failed": 7801405440,
+        "endless": 8975810560,
+        "held": 9831448576,
+    },
+    "journal-full-false": {"endless": 8975810560, "held": 9831448576},
+    "journal-filters": {
+        "ok": 6643777536,
+        "failed": 7801405440,
+        "endless": 8975810560,
+        "inactive": 10468982784,
+        "raised": 9831448576,
+    },
     "update-watch": {"done": 8287944704, "never_ran": 9646899200, "running": 10502537216},
 }
 
@@ -341,6 +445,46 @@ def update_duration(handle, ids, seconds=200.0):
     jobid = ids[10502537216]
     request = {"id": jobid, "updates": {"attributes.system.duration": seconds}}
     handle.rpc("job-manager.update", request).get()
+
+
+#: Ids of the jobs that there were before.
+HISTORY = (
+    *(8657043456, 12868124672, 15367929856, 16106127360, 17431527424),
+    *(23521656832, 24696061952, 26004684800, 34259075072),
+)
+
+
+def submit_nine(handle, ids):
+    for recorded in HISTORY:
+        ids[recorded] = int(flux.job.submit(handle, json.dumps(jobspec(["true"], 1))))
+
+
+def submit_true(handle, _ids):
+    flux.job.submit(handle, json.dumps(jobspec(["true"], 1, shell={"options": {}})))
+
+
+def change_both(handle, ids):
+    note = {"id": ids[8975810560], "memo": {"a": 1}, "volatile": True}
+    handle.rpc("job-manager.memo", note).get()
+    set_urgency(handle, ids[9831448576])
+
+
+def submit_what_is_rejected(handle, _ids):
+    dependency = {"scheme": "bogus", "value": "x"}
+    spec = jobspec(["true"], 1, shell={"options": {}}, dependencies=[dependency])
+    with pytest.raises(OSError, match="not supported"):
+        flux.job.submit(handle, json.dumps(spec))
+
+
+def raise_and_note(handle, ids):
+    """Do to the job that runs what was done to it before it was asked for."""
+    jobid = ids[8757706752]
+    for kind, severity, note in (
+        *(("foo", 7, "hi"), ("foo", 7, "")),
+        ("evt", 6, "seen as published event"),
+    ):
+        flux.job.job_raise(handle, jobid, kind, severity, note)
+    handle.rpc("job-manager.memo", {"id": jobid, "memo": {}}).get()
 
 
 #: What others did meanwhile: before the first request, or response, of a step.
@@ -364,6 +508,20 @@ ACTIONS: dict[str, dict[Any, Any]] = {
         ("job canceled", "response"): lambda handle, ids: flux.job.cancel(handle, ids[10502537216]),
     },
     "lookup": {("after update: R flags 0", "request"): update_duration},
+    "journal-full-true": {("live", "response"): submit_true},
+    "journal-full-false": {
+        ("live", "response"): change_both,
+        (
+            "live-after-rejected-submit (unknown dependency scheme)",
+            "response",
+        ): submit_what_is_rejected,
+    },
+    "journal-filters": {
+        ("allow live", "response"): submit_true,
+        ("deny live", "response"): submit_true,
+    },
+    "history-misc": {("history.get [:1]", "request"): submit_nine},
+    "manager-info": {("list all", "request"): raise_and_note},
 }
 
 
@@ -372,7 +530,7 @@ def test_requests(name, raw_client, flux_handle):
     records = load(name)
     replay = Replay(raw_client())
     records = [record for record in records if record["step"] not in SKIPPED]
-    setup = records[0] if records[0]["step"] == "setup" else SETUP_OF.get(name, {})
+    setup = SETUP_OF.get(name) or (records[0] if records[0]["step"] == "setup" else {})
     for what, recorded in setup.items():
         if isinstance(recorded, int):
             what = "reading" if what == "running" and "done" in setup else what
@@ -381,3 +539,74 @@ def test_requests(name, raw_client, flux_handle):
         key: functools.partial(action, flux_handle) for key, action in ACTIONS.get(name, {}).items()
     }
     replay.run(records, actions)
+
+
+@pytest.mark.parametrize("name", RESTARTED)
+def test_jobs_outlive_their_broker(name, raw_client, flux_handle):
+    replay = Replay(raw_client())
+    jobs = flux_handle.rpc("job-manager.history.get", {"slice": "[:]"}).get()["jobs"]
+    replay.ids.update(zip((9042919424, 8422162432), jobs))
+    # At its end somebody asks for the journal while the new job is under way, however far it is.
+    replay.run([record for record in load(name) if record["step"] != "journal full after restart"])
+
+
+@pytest.mark.parametrize("name", ["cancel-other-connection"])
+def test_streams_belong_to_their_connection(name, raw_client, flux_handle):
+    jobid = set_up(flux_handle, "held")
+    replays = {who: Replay(raw_client()) for who in ("A", "B")}
+    listeners = []
+    for record in load(name):
+        step, replay = record["step"], replays["B" if record["step"].startswith("B") else "A"]
+        replay.ids[8623489024] = jobid
+        if step == "result":
+            # Both have been heard, and the first thing that comes is the answer to this.
+            for other in (replays["B"], replays["A"]):
+                for topic in ("job-info.stats-get", "job-manager.stats-get"):
+                    assert other.client.request(topic, matchtag=99).matchtag == 99
+            continue
+        if step == "B: stats after A disconnected" and record["dir"] == "request":
+            replays["A"].client.leave()
+        if record["dir"] == "response" and record["topic"] == "job-manager.stats-get":
+            payload = replay.receive(record["matchtag"]).payload
+            listeners.append(payload["journal"]["listeners"])
+        elif record["dir"] != "note":
+            getattr(replay, record["dir"])(record)
+            replay.flush()
+    assert listeners == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["ordering"])
+def test_messages_come_in_the_order_that_clients_rely_on(name, raw_client):
+    # The job is seen, and killed, however far its start has come.
+    replay = Replay(raw_client(), unlike=("status", "state"))
+    replay.run(load(name))
+    seen = replay.seen
+    for before, after in (
+        (("job-manager.events-journal", "priority"), ("job-ingest.submit", None)),
+        (("job-manager.events-journal", "exception"), ("job-manager.raise", None)),
+        (("job-exception", None), ("job-manager.raise", None)),
+        (("job-manager.raise", None), ("job-manager.getattr", None)),
+    ):
+        assert seen.index(before) < seen.index(after), (before, after)
+
+
+#: Of those that are recorded, the ones that do not depend on how fast a job is over.
+PROGRAMS = ("py-resjournal", "py-submit_event", "cmd-flux-run")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_whole_programs(name, raw_client):
+    """What commands and programs of flux-core said, on as many connections as they had."""
+    replays: dict[Any, Replay] = {}
+    ids: dict[int, int] = {}
+    for record in load(name):
+        if record["dir"] == "note":
+            continue
+        who = record["step"], record["conn"]
+        if who not in replays:
+            replays[who] = Replay(raw_client())
+            replays[who].ids = ids
+        getattr(replays[who], record["dir"])(record)
+        replays[who].flush()
+    for replay in replays.values():
+        replay.finish()

@@ -55,6 +55,7 @@ class Instance:
         router: Who gets which message.
         modules: Broker modules, by name.
         cleanup: Shell commands by the phase in which to run them.
+        endings: What is to end before those, each called with what to call when it has ended.
         started: When the broker was started, as `time.monotonic` tells.
         handle: A handle of the broker itself, whose reactor all services share.
         log: The service that keeps the log.
@@ -81,6 +82,7 @@ class Instance:
         self.router = Router(str(uuid.uuid4()), os.getuid())
         self.modules: dict[str, Peer] = {}
         self.cleanup: dict[str, list[str]] = {}
+        self.endings: list[Callable[[Callable[[], None]], None]] = []
         self.state = StateMachine(lambda text: self.say(syslog.LOG_INFO, text))
         self._reactor = Reactor()
         self._internal: dict[str, Peer] = {}
@@ -292,11 +294,17 @@ class Instance:
 
     def _clean_up(self, event: str) -> None:
         self.state.advance(CLEANUP, event)
-        self._soon(self._next_cleanup)
+        self._soon(self._next_ending)
 
     def _soon(self, callback: Callable[[], None]) -> None:
         """Call back in the next turn, when what was answered until now is on its way."""
         self.handle.timer_watcher_create(0.0, lambda *_args: callback()).start()
+
+    def _next_ending(self) -> None:
+        if self.endings:
+            self.endings.pop()(self._next_ending)
+        else:
+            self._next_cleanup()
 
     def _next_cleanup(self) -> None:
         commands = self.cleanup.get("cleanup")

@@ -71,13 +71,18 @@ class Callbacks:
     def _deliver(self) -> None:
         """Call back for all there is."""
         stream = self._stream
-        while not self._stopped and stream.ready():
+        while not self._stopped:
             consumer = self._consumer
-            if not stream.backlog:
+            item = stream.backlog.pop()
+            event: Any = None
+            if item is not None:
+                event = consumer._event(item)
+            elif stream.end is None:
+                return
+            else:
                 # It is the end that is delivered now, be it an error.
                 self.stop()
-            item = stream.take()
-            event = None if item is None else consumer._event(item)
+                stream.take()
             event_cb, args, kwargs = consumer._callback  # type: ignore[misc]
             event_cb(event, *args, **kwargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -54,6 +55,10 @@ def run(argv: list[str]) -> int:
         kind = "option" if name.startswith("-") else "command"
         say("flux", f"'{name}' is not a {kind} of this flux.  See 'flux --help'")
         return 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What jobs write and are called is UTF-8, whatever the locale says.
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     module = importlib.import_module(f"flux.devbroker._cli.{COMMANDS[name][0]}")
     parser = Parser(f"flux-{name}")
     try:

@@ -9,6 +9,13 @@ import time
 from collections.abc import Iterator
 
 from flux.devbroker._cli._common import CommandError, Parser, emit
+from flux.devbroker._cli._entries import (
+    Entry,
+    EntryFormatter,
+    add_color_option,
+    decode,
+    use_color,
+)
 from flux.devbroker._cli._kvs_client import (
     APPEND,
     STREAM,
@@ -21,7 +28,6 @@ from flux.devbroker._cli._kvs_client import (
     val,
     value,
 )
-from flux.eventlog import EventLogEvent, EventLogFormatter, eventlog_decode
 
 
 def setup(parser: Parser) -> None:
@@ -55,14 +61,7 @@ def _reading(parser: argparse.ArgumentParser) -> None:
     add("-W", "--waitcreate", action="store_true", help="wait for the key to be there")
     add("-u", "--unformatted", action="store_true", help="print the events as they are stored")
     add("-H", "--human", action="store_true", help="print times for people to read")
-    add(
-        "-L",
-        "--color",
-        nargs="?",
-        const="always",
-        default="auto",
-        choices=("always", "never", "auto"),
-    )
+    add_color_option(parser)
 
 
 def eventlog(args: argparse.Namespace, kvs: Kvs) -> int:
@@ -84,15 +83,12 @@ def _append(args: argparse.Namespace, kvs: Kvs) -> int:
     return 0
 
 
-def _formatter(args: argparse.Namespace) -> EventLogFormatter:
-    return EventLogFormatter(
-        format="json" if args.unformatted else "text",
-        timestamp_format="human" if args.human else "raw",
-        color=args.color,
-    )
+def _formatter(args: argparse.Namespace) -> EntryFormatter:
+    stamp = "human" if args.human else "raw"
+    return EntryFormatter(args.unformatted, stamp, use_color(args.color))
 
 
-def _events(kvs: Kvs, key: str, flags: int, timeout: float = -1.0) -> Iterator[EventLogEvent]:
+def _events(kvs: Kvs, key: str, flags: int, timeout: float = -1.0) -> Iterator[Entry]:
     """Return the events of an eventlog, up to its end if it is watched.
 
     Raises:
@@ -110,7 +106,7 @@ def _events(kvs: Kvs, key: str, flags: int, timeout: float = -1.0) -> Iterator[E
                 return
             raise
         try:
-            yield from eventlog_decode(text)
+            yield from decode(text)
         except ValueError:
             raise CommandError("cannot decode improperly formatted eventlog") from None
         if not flags & (WATCH | STREAM):
@@ -127,7 +123,7 @@ def _get(args: argparse.Namespace, kvs: Kvs) -> int:
     formatter = _formatter(args)
     try:
         for number, event in enumerate(_events(kvs, args.key, flags), 1):
-            emit(formatter.format(event).lstrip())
+            emit(formatter.line(event))
             if args.watch and number == args.count:
                 break
     except OSError as exc:
@@ -141,8 +137,8 @@ def _wait_event(args: argparse.Namespace, kvs: Kvs) -> int:
     timeout = -1.0 if args.timeout is None else args.timeout
     try:
         for event in _events(kvs, args.key, flags, timeout):
-            found = event.name == args.name
-            line = formatter.format(event).lstrip()
+            found = event["name"] == args.name
+            line = formatter.line(event)
             if args.verbose or (found and not args.quiet):
                 emit(line)
             if found:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any, Callable
 
 import flux.job
-from flux.constants import FLUX_RPC_STREAMING
 from flux.core.handle import Flux
 from flux.devbroker._cli import jobs_spec, timeline
-from flux.devbroker._cli._common import CommandError, Parser, connect, emit
+from flux.devbroker._cli._common import CommandError, Parser, connect, emit, say
+from flux.devbroker._cli._job_eventlog import (
+    declare_eventlog,
+    declare_wait_event,
+    eventlog,
+    wait_event,
+)
 from flux.devbroker._cli.jobs_attach import Attach
-from flux.eventlog import EventLogEvent, EventLogFormatter, eventlog_decode
+from flux.eventlog import EventLogEvent
 
-#: Short names of eventlogs, and the keys that other names of records stand for.
-_PATHS = {
-    "exec": "guest.exec.eventlog",
-    "output": "guest.output",
-    "input": "guest.input",
-    "guest": "guest.exec.eventlog",
-}
 _CURRENT = 2
 
 Command = Callable[[argparse.Namespace], int]
@@ -43,21 +41,8 @@ def setup(parser: Parser) -> Command:
     one.add_argument("--to", default="dec", metavar="FORM", help="dec, hex, f58, dothex, kvs...")
     one.add_argument("ids", nargs="*", metavar="ID")
 
-    one = add("eventlog", _eventlog, "Print an eventlog.")
-    _add_formats(one)
-    one.add_argument("-F", "--follow", action="store_true", help="go on until it ends")
-    one.add_argument("id", metavar="ID")
-
-    one = add("wait-event", _wait_event, "Wait for an event.")
-    _add_formats(one)
-    one.add_argument("-t", "--timeout", type=_seconds, default=-1.0, metavar="S")
-    one.add_argument("-m", "--match-context", metavar="KEY=VAL")
-    one.add_argument("-c", "--count", type=int, default=1, metavar="N", help="the Nth such event")
-    one.add_argument("-q", "--quiet", action="store_true", help="print nothing")
-    one.add_argument("-v", "--verbose", action="store_true", help="print all events before it")
-    one.add_argument("-W", "--waitcreate", action="store_true", help="wait for the log, too")
-    one.add_argument("id", metavar="ID")
-    one.add_argument("event", metavar="EVENT")
+    declare_eventlog(add("eventlog", eventlog, "Print an eventlog."))
+    declare_wait_event(add("wait-event", wait_event, "Wait for an event."))
 
     one = add("info", _info, "Print a record of a job: eventlog, jobspec, R, J, guest.output...")
     one.add_argument("-o", "--original", action="store_true", help="the jobspec as submitted")
@@ -70,7 +55,7 @@ def setup(parser: Parser) -> Command:
     one.add_argument("ids", nargs="+", metavar="ID")
 
     one = add("raise", _raise, "Raise an exception on a job.")
-    one.add_argument("-s", "--severity", type=int, default=0, metavar="N")
+    one.add_argument("-s", "--severity", type=int, default=0, metavar="N", help="0 ends it")
     one.add_argument("-t", "--type", default="cancel", metavar="TYPE")
     one.add_argument("-m", "--message", metavar="NOTE")
     one.add_argument("id", metavar="ID")
@@ -86,11 +71,12 @@ def setup(parser: Parser) -> Command:
     one.add_argument("urgency", metavar="URGENCY")
 
     one = add("attach", _attach, "Follow a job's output.")
-    one.add_argument("-l", "--label-io", action="store_true")
-    one.add_argument("-E", "--show-events", action="store_true")
-    one.add_argument("-X", "--show-exec", action="store_true")
-    one.add_argument("-v", "--verbose", action="count", default=0)
-    one.add_argument("--read-only", action="store_true")
+    option = one.add_argument
+    option("-l", "--label-io", action="store_true", help="put the task's rank before each line")
+    option("-E", "--show-events", action="store_true", help="print the job's events, too")
+    option("-X", "--show-exec", action="store_true", help="print those of its execution, too")
+    option("-v", "--verbose", action="count", default=0, help="taken, and without effect")
+    option("-r", "--read-only", action="store_true", help="leave standard input alone")
     one.add_argument("id", metavar="ID")
 
     one = add("status", _status, "Wait for jobs, and exit as the worst of them did.")
@@ -114,120 +100,26 @@ def _dispatch(args: argparse.Namespace) -> int:
     return command(args)
 
 
-def _add_formats(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--format", default="text", choices=("text", "json"))
-    parser.add_argument(
-        "-T", "--time-format", default="raw", choices=("raw", "iso", "offset", "human")
-    )
-    parser.add_argument("-H", "--human", action="store_true", help="as --time-format=human")
-    parser.add_argument("-p", "--path", default="eventlog", help="eventlog, exec, output, input")
-    parser.add_argument("-L", "--color", default="auto", choices=("auto", "always", "never"))
-
-
-def _formatter(args: argparse.Namespace) -> EventLogFormatter:
-    stamp = "human" if args.human else args.time_format
-    return EventLogFormatter(args.format, stamp, args.color)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return jobs_spec.duration(text)
-
-
-def parse_id(text: str) -> flux.job.JobID:
-    """Return the id in a string.
-
-    Raises:
-        CommandError: There is none.
-    """
-    try:
-        return flux.job.JobID(text)
-    except (OSError, ValueError):
-        raise CommandError(f"unable to parse jobid: {text}") from None
-
-
 def _id(args: argparse.Namespace) -> int:
-    ids = [parse_id(text) for text in args.ids or sys.stdin.read().split()]
+    ids = [jobs_spec.parse_id(text) for text in args.ids or sys.stdin.read().split()]
     try:
         for jobid in ids:
             emit(str(jobid.encode(args.to)))
     except (OSError, ValueError):
-        raise CommandError(f"unknown form: {args.to}") from None
+        raise CommandError(f"Unknown to={args.to}") from None
     return 0
 
 
-# -- eventlogs
+# -- records
 
 
 def _lookup(handle: Flux, args: argparse.Namespace, key: str, flags: int) -> str:
-    request = {"id": int(parse_id(args.id)), "keys": [key], "flags": flags}
+    request = {"id": int(jobs_spec.parse_id(args.id)), "keys": [key], "flags": flags}
     try:
         value: str = handle.rpc("job-info.lookup", request).get()[key]
     except OSError as exc:
         raise CommandError(exc.strerror or str(exc)) from None
     return value
-
-
-def _events(handle: Flux, args: argparse.Namespace, flags: int, timeout: float = -1.0) -> Any:
-    """Yield the events of the log that was asked for, as they come."""
-    request = {
-        "id": int(parse_id(args.id)),
-        "path": _PATHS.get(args.path, args.path),
-        "flags": flags,
-    }
-    rpc = handle.rpc("job-info.eventlog-watch", request, flags=FLUX_RPC_STREAMING)
-    while True:
-        try:
-            if timeout >= 0:
-                rpc.wait_for(timeout)
-            event = EventLogEvent(rpc.get()["event"])
-        except OSError as exc:
-            if exc.errno == errno.ENODATA:
-                return
-            if exc.errno == errno.ETIMEDOUT:
-                raise CommandError("wait-event timeout on event") from None
-            if exc.errno == errno.ENOENT:
-                raise CommandError(f"eventlog path {args.path} not found") from None
-            raise CommandError(exc.strerror or str(exc)) from None
-        rpc.reset()
-        yield event
-
-
-def _eventlog(args: argparse.Namespace) -> int:
-    formatter = _formatter(args)
-    handle = connect()
-    if args.follow:
-        for event in _events(handle, args, 1):
-            emit(formatter.format(event))
-        return 0
-    text = _lookup(handle, args, _PATHS.get(args.path, args.path), 0)
-    try:
-        events = eventlog_decode(text)
-    except ValueError as exc:
-        raise CommandError(f"{args.path}: {exc}") from None
-    for event in events:
-        emit(formatter.format(event))
-    return 0
-
-
-def _wait_event(args: argparse.Namespace) -> int:
-    formatter = _formatter(args)
-    left = args.count
-    key, equals, value = (args.match_context or "").partition("=")
-    for event in _events(connect(), args, int(args.waitcreate), args.timeout):
-        found = event.name == args.event
-        if found and equals:
-            context = event.context.get(key)
-            found = key in event.context and value in (context, json.dumps(context))
-        if found:
-            left -= 1
-        if not args.quiet and (args.verbose or not left):
-            emit(formatter.format(event))
-        if found and not left:
-            return 0
-    raise CommandError(f"event '{args.event}' never received")
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -245,32 +137,38 @@ def _info(args: argparse.Namespace) -> int:
 # -- actions
 
 
-def each(ids: list[str], action: Callable[[flux.job.JobID], Any]) -> int:
+def each(verb: str, ids: list[str], action: Callable[[flux.job.JobID], Any]) -> int:
     """Act on jobs, and say of each what went wrong.
+
+    Args:
+        verb: What is done, for messages.
+        ids: The jobs.
+        action: Does it.
 
     Returns:
         An exit code.
     """
     code = 0
     for text in ids:
-        jobid = parse_id(text)
+        jobid = jobs_spec.parse_id(text)
         try:
             action(jobid)
         except OSError as exc:
-            sys.stderr.write(f"flux-job: {text}: {exc.strerror}\n")
+            sys.stderr.write(f"flux-job: {verb}{text}: {exc.strerror}\n")
             code = 1
     return code
 
 
 def _cancel(args: argparse.Namespace) -> int:
     handle = connect()
-    return each(args.ids, lambda jobid: flux.job.cancel(handle, jobid, args.message))
+    return each("cancel ", args.ids, lambda jobid: flux.job.cancel(handle, jobid, args.message))
 
 
 def _raise(args: argparse.Namespace) -> int:
     handle = connect()
     note = " ".join(args.note) or args.message
     return each(
+        "raise ",
         [args.id],
         lambda jobid: flux.job.job_raise(handle, jobid, args.type, args.severity, note),
     )
@@ -286,7 +184,7 @@ def _kill(args: argparse.Namespace) -> int:
         except KeyError:
             raise CommandError(f"kill: Invalid signal {args.signal}") from None
     handle = connect()
-    return each(args.ids, lambda jobid: flux.job.kill(handle, jobid, int(signum)))
+    return each("kill ", args.ids, lambda jobid: flux.job.kill(handle, jobid, int(signum)))
 
 
 def _urgency(args: argparse.Namespace) -> int:
@@ -299,13 +197,13 @@ def _urgency(args: argparse.Namespace) -> int:
         if args.verbose:
             sys.stderr.write(f"old job urgency: {old}\n")
 
-    return each([args.id], change)
+    return each("", [args.id], change)
 
 
 def _attach(args: argparse.Namespace) -> int:
     return Attach(
         connect(),
-        parse_id(args.id),
+        jobs_spec.parse_id(args.id),
         args.id,
         label=args.label_io,
         events=args.show_events,
@@ -315,24 +213,31 @@ def _attach(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    code = 0
     handle = connect()
-    for text in args.ids:
-        jobid = parse_id(text)
-        job = flux.job.event_watch(handle, jobid)
-        status, fatal = 0, False
-        for event in job:
-            if event.name == "finish":
-                status = event.context["status"]
-            elif event.name == "exception" and event.context["severity"] == 0:
-                fatal = True
-        signum = status & 0x7F
-        result = 128 + signum if signum else status >> 8
-        result = result or int(fatal)
+    jobs = [(text, jobs_spec.parse_id(text)) for text in args.ids]
+    worst = 0
+    for text, jobid in jobs:
+        try:
+            code = _exit_code(flux.job.event_watch(handle, jobid))
+        except OSError as exc:
+            why = "No such job" if exc.errno == errno.ENOENT else exc.strerror
+            raise CommandError(f"{text}: {why}") from None
         if args.verbose:
-            sys.stderr.write(f"flux-job: {text}: exited with exit code {result}\n")
-        code = max(code, result)
-    return code
+            sys.stderr.write(f"flux-job: {text}: exited with exit code {code}\n")
+        worst = max(worst, code)
+    return worst
+
+
+def _exit_code(events: Iterable[EventLogEvent]) -> int:
+    """Follow a job to its end, and return the exit code that tells how it was."""
+    status, fatal = 0, False
+    for event in events:
+        if event.name == "finish":
+            status = event.context["status"]
+        elif event.name == "exception" and event.context["severity"] == 0:
+            fatal = True
+    signum = status & 0x7F
+    return (128 + signum if signum else status >> 8) or int(fatal)
 
 
 def _wait(args: argparse.Namespace) -> int:
@@ -340,11 +245,13 @@ def _wait(args: argparse.Namespace) -> int:
     code = 0
     while True:
         try:
-            result = flux.job.wait(handle, parse_id(args.id) if args.id else -1)
+            result = flux.job.wait(handle, jobs_spec.parse_id(args.id) if args.id else -1)
         except OSError as exc:
             if args.all and exc.errno == errno.ECHILD:
                 return code
-            raise CommandError(exc.strerror or str(exc)) from None
+            say("flux-job", exc.strerror or str(exc))
+            # As scripts tell that there is no job left to wait for.
+            return 2 if exc.errno == errno.ECHILD else 1
         if not args.id and not args.all:
             emit(str(result.jobid.f58))
         if not result.success or args.verbose:

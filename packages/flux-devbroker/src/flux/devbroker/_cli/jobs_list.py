@@ -16,13 +16,16 @@ import flux.job
 from flux.constants import FLUX_RPC_STREAMING
 from flux.core.handle import Flux
 from flux.devbroker._cli._common import CommandError, Parser, connect, emit
-from flux.devbroker._cli.jobs_job import parse_id
+from flux.devbroker._cli.jobs_spec import parse_id
 
 _STATES = {2: "DEPEND", 4: "PRIORITY", 8: "SCHED", 16: "RUN", 32: "CLEANUP", 64: "INACTIVE"}
 _SHORT = {2: "D", 4: "P", 8: "S", 16: "R", 32: "C", 64: "I"}
 _RESULTS = {1: "COMPLETED", 2: "FAILED", 4: "CANCELED", 8: "TIMEOUT"}
 _SHORT_RESULTS = {1: "CD", 2: "F", 4: "CA", 8: "TO"}
 _ACTIVE, _ANY = 62, 126
+
+#: What jobs may be listed by.
+_FILTERS = (*_STATES.values(), "PENDING", "RUNNING", "ACTIVE", *_RESULTS.values())
 
 _ATTRS = ("all",)
 _DEFAULT = (
@@ -118,7 +121,7 @@ def _jobs(args: argparse.Namespace) -> int:
         for job in jobs:
             emit(_Line().vformat(args.format, (), _fields(job)).rstrip())
     except (KeyError, ValueError, IndexError) as exc:
-        raise CommandError(f"Error in user format: {exc}") from None
+        raise CommandError(f"Error in user format: {exc.args[0]}") from None
     return code
 
 
@@ -151,6 +154,9 @@ def _listed(handle: Flux, args: argparse.Namespace) -> list[dict[str, Any]]:
         tests.append({"userid": [os.getuid()]})
     if args.filter:
         names = [name.lower() for name in args.filter.split(",")]
+        for name in names:
+            if name.upper() not in _FILTERS:
+                raise CommandError(f"Invalid filter specified: {name}")
         results = [name for name in names if name.upper() in _RESULTS.values()]
         states = [name for name in names if name not in results]
         either = [{"states": states}] if states else []

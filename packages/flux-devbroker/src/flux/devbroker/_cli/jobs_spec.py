@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from flux.devbroker._cli._common import CommandError, Parser
+from flux.job import JobID
 
 _UNITS = {"": 60.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _URGENCIES = {"hold": 0, "default": 16, "expedite": 31}
@@ -50,6 +51,18 @@ def add_options(parser: Parser) -> None:
     add("--begin-time", metavar="TIME", help="+FSD or seconds since the epoch")
     add("--dry-run", action="store_true", help="print the jobspec and submit nothing")
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
+
+
+def parse_id(text: str) -> JobID:
+    """Return the id in a string.
+
+    Raises:
+        CommandError: There is none.
+    """
+    try:
+        return JobID(text)
+    except (OSError, ValueError):
+        raise CommandError(f'error parsing jobid: "{text}"') from None
 
 
 def duration(text: str) -> float:

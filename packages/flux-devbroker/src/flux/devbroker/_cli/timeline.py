@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from flux.devbroker._cli import jobs_spec
 from flux.devbroker._cli._common import CommandError, connect, emit, say
 from flux.devbroker._cli._journal_stream import follow
 from flux.devbroker._timeline import JournalReader, Timeline
-from flux.job import JobID
 
 _PROG = "flux-job"
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Show the timeline."""
     if args.source and args.follow:
         raise CommandError("--follow is for the live journal, not for --from")
-    reader = JournalReader(_parse(text) for text in args.ids)
+    reader = JournalReader(jobs_spec.parse_id(text) for text in args.ids)
     now = None
     if args.source:
         for name in args.source:
@@ -66,13 +66,6 @@ def run(args: argparse.Namespace) -> int:
         say(_PROG, f"ignored: {fault}")
     _write(reader.timeline(now), args)
     return 0
-
-
-def _parse(text: str) -> JobID:
-    try:
-        return JobID(text)
-    except (OSError, ValueError):
-        raise CommandError(f"unable to parse jobid: {text}") from None
 
 
 # -- input

@@ -49,12 +49,13 @@ def decode(data: bytes) -> list[dict[str, Any]]:
     Raises:
         ValueError: A line is not JSON.
     """
-    return [loads(line) for line in data.splitlines()]
+    return [loads(line) for line in data.split(b"\n") if line]
 
 
 def as_payload(line: bytes) -> bytes:
     """Return a line as what ``job-info.eventlog-watch`` responds with."""
-    return dumps({"event": line.decode()})
+    # A log that somebody else put into the store may hold anything.
+    return dumps({"event": line.decode("utf-8", "replace")})
 
 
 class Log:

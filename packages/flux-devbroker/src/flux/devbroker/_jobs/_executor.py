@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from flux.devbroker._jobs._fsd import parse_duration
@@ -19,6 +18,9 @@ KILL_TIMEOUT = 5.0
 
 #: Seconds that jobs have to end when the broker does, before they are killed.
 GRACE = 1.0
+
+#: Seconds between looks at whether all have ended by then.
+END_INTERVAL = 0.005
 
 
 class Executor:
@@ -77,16 +79,36 @@ class Executor:
         """Forget a job that has ended."""
         del self._by_id[job.id]
 
-    def end_all(self) -> None:
-        """Cancel everything that runs and wait for it: the broker ends."""
-        deadline = time.monotonic() + GRACE
-        runs = tuple(self._by_id.values())
-        for run in runs:
+    def end_all(self, done: Callable[[], None]) -> None:
+        """Cancel all that runs and start nothing more: the broker ends.
+
+        Args:
+            done: Called when all has ended, and is stored.
+        """
+        core = self._core
+        for queue in core.queues.select(None, True):
+            queue.started = False
+        core.machine.queues_changed()
+        for run in tuple(self._by_id.values()):
             if run.job.fatal is None:
-                self._core.machine.exception(run.job, "cancel", 0, "the broker is shutting down")
-        for run in runs:
-            run.wait(deadline)
-        self._core.store.flush()
+                core.machine.exception(run.job, "cancel", 0, "the broker is shutting down")
+        core.later(GRACE, self._kill_all)
+        self._await_end(done)
+
+    def _await_end(self, done: Callable[[], None]) -> None:
+        if self._by_id or not self._core.store.idle():
+            self._core.later(END_INTERVAL, lambda: self._await_end(done))
+        else:
+            done()
+
+    def _kill_all(self) -> None:
+        for run in tuple(self._by_id.values()):
+            run.kill()
+
+    def close(self) -> None:
+        """Kill all that still runs, without telling anybody."""
+        for run in self._by_id.values():
+            run.signal(signal.SIGKILL)
 
 
 def _signal(name: Any) -> int:

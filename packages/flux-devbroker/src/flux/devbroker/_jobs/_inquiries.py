@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orjson import loads
 
@@ -12,24 +12,16 @@ from flux.devbroker._jobs import _eventlog, _states
 from flux.devbroker._jobs._cores import rlist
 from flux.devbroker._jobs._fluid import signed
 from flux.devbroker._jobs._job import Job
-from flux.devbroker._service import USER, Service, method
+from flux.devbroker._jobs._job_service import JobService, job_method
+from flux.devbroker._service import USER
 from flux.devbroker._unpack import Optional, RequestError, unpack
 from flux.message import Message
-
-if TYPE_CHECKING:
-    from flux.devbroker._jobs._core import Core
 
 _MASK = (1 << 64) - 1
 
 
-class Inquiries(Service):
-    """Answers questions about jobs.
-
-    Attributes:
-        core: The jobs.
-    """
-
-    core: Core
+class Inquiries(JobService):
+    """Answers questions about jobs."""
 
     def find(self, jobid: int, unknown: int, text: str, inactive: int) -> Job:
         """Return an active job.
@@ -50,7 +42,7 @@ class Inquiries(Service):
             raise RequestError(inactive, "job is inactive")
         raise RequestError(unknown, text)
 
-    @method("list", USER)
+    @job_method("list", USER)
     def list_jobs(self, msg: Message) -> None:
         """Answer with the jobs: pending, other active ones, and those that nobody waited for."""
         limit = unpack(msg, max_entries=int)["max_entries"]
@@ -65,7 +57,7 @@ class Inquiries(Service):
         jobs += [_summary(loads(core.finished[jobid])) for jobid in core.unwaited]
         self.handle.respond(msg, {"jobs": jobs[: limit or None]})
 
-    @method("getattr", USER)
+    @job_method("getattr", USER)
     def getattr(self, msg: Message) -> None:
         """Answer with a job's jobspec, R or eventlog."""
         fields = unpack(msg, id=int, attrs=list)
@@ -115,12 +107,12 @@ class Inquiries(Service):
 
         self.core.store.get(jobid, attr, got)
 
-    @method("getinfo", USER)
+    @job_method("getinfo", USER)
     def getinfo(self, msg: Message) -> None:
         """Answer with the greatest job id."""
         self.handle.respond(msg, {"max_jobid": signed(self.core.max_jobid)})
 
-    @method("stats-get", USER)
+    @job_method("stats-get", USER)
     def stats_get(self, msg: Message) -> None:
         """Answer with figures."""
         core = self.core
@@ -141,7 +133,7 @@ class Inquiries(Service):
             },
         )
 
-    @method("alloc-query", USER)
+    @job_method("alloc-query", USER)
     def alloc_query(self, msg: Message) -> None:
         """Answer with how many jobs wait for resources and have them."""
         running = sum(job.cores is not None for job in self.core.active.values())
@@ -152,14 +144,14 @@ class Inquiries(Service):
         }
         self.handle.respond(msg, answer)
 
-    @method("resource-status")
+    @job_method("resource-status")
     def resource_status(self, msg: Message) -> None:
         """Answer with the resources that jobs have."""
         core = self.core
         allocated = rlist(core.scheduler.cores.allocated(), core.hostname)
         self.handle.respond(msg, {"allocated": allocated})
 
-    @method("history.get", USER)
+    @job_method("history.get", USER)
     def history_get(self, msg: Message) -> None:
         """Answer with a slice of all job ids, the newest first."""
         fields = unpack(msg, slice=str, userid=Optional(int))

@@ -58,7 +58,7 @@ class Machine:
             observer(job, name)
         self.advance(job)
 
-    def post_volatile(self, job: Job, name: str, context: dict[str, Any]) -> None:
+    def post_volatile(self, job: Job, name: str, context: dict[str, Any] | None = None) -> None:
         """Have the journal, and nothing else, tell of an event."""
         self._core.journal.publish(job, name, _eventlog.event(name, context))
 
@@ -110,7 +110,8 @@ class Machine:
         elif name == "clean":
             job.state = _states.INACTIVE
         elif name == "memo":
-            _merge(job.annotations.setdefault("user", {}), context)
+            if context:
+                _merge(job.annotations.setdefault("user", {}), context)
         elif name == "dependency-add":
             job.dependencies = [*(job.dependencies or ()), context["description"]]
         elif name == "dependency-remove":
@@ -161,11 +162,15 @@ class Machine:
         job.log = self.new_log(job.id, "eventlog")
         core.store.put(job.id, "J", signed)
         core.store.put(job.id, "jobspec", job.spec_text)
-        context = {"userid": job.userid, "urgency": job.urgency, "flags": job.flags, "version": 1}
-        self.post(job, "submit", context)
+        self.post(job, "submit", _submitted(job))
         for description in dependencies:
             self.post(job, "dependency-add", {"description": description})
         self.post(job, "validate")
+
+    def reject(self, job: Job) -> None:
+        """Have the journal tell of a job that got an id, and was refused after that."""
+        self.post_volatile(job, "submit", _submitted(job))
+        self.post_volatile(job, "invalidate")
 
     def advance(self, job: Job) -> None:
         """Do what a job's state asks for."""
@@ -240,6 +245,11 @@ class Machine:
         else:
             self.post(job, "clean")
             self._core.retire(job)
+
+
+def _submitted(job: Job) -> dict[str, Any]:
+    """Return the context of a job's first event."""
+    return {"userid": job.userid, "urgency": job.urgency, "flags": job.flags, "version": 1}
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> None:

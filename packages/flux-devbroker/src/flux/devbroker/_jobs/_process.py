@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from typing import Any, Callable
 
 from flux.constants import FLUX_POLLIN, FLUX_POLLOUT
@@ -172,22 +171,6 @@ class Task:
                 getattr(self._process, name).close()
                 self._output(self, name, b"")
             self._check_complete()
-
-    def wait(self, deadline: float) -> None:
-        """Wait for its end without the reactor, and have it end by force at a certain time.
-
-        Args:
-            deadline: That time, as `time.monotonic` tells.
-        """
-        while not self.complete and self._look() is None:
-            if time.monotonic() >= deadline:
-                self.signal(signal.SIGKILL)
-            time.sleep(POLL_INTERVAL / 4)
-        for name, watcher in tuple(self._readers.items()):
-            # What it wrote before it ended is still in the pipes.
-            while name in self._readers and self._read(name, watcher.fd_int):
-                pass
-        self.abandon()
 
     # -- output
 

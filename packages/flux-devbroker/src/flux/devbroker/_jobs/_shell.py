@@ -262,18 +262,19 @@ class Run:
         self.signal(
             signal.SIGALRM if fatal.get("type") == "timeout" else self._executor.term_signal
         )
-        self._after("kill", self._executor.kill_timeout, self._kill)
+        self._after("kill", self._executor.kill_timeout, self.kill)
         if "mock" in self._stops:
             self._status = int(self._executor.term_signal)
             self._complete_mock()
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Kill its tasks, again and again while there are any."""
         self.signal(self._executor.kill_signal)
         for task in self.tasks:
             # Whoever holds its pipes has left its process group.
             task.abandon()
         if self._left:
-            self._after("kill", self._executor.kill_timeout, self._kill)
+            self._after("kill", self._executor.kill_timeout, self.kill)
 
     # -- the end
 
@@ -324,11 +325,6 @@ class Run:
         if status is not None:
             machine.post(job, "finish", {"status": status})
         machine.post(job, "release", {"ranks": "all", "final": True})
-
-    def wait(self, deadline: float) -> None:
-        """Wait for its end, as `Task.wait`."""
-        for task in self.tasks:
-            task.wait(deadline)
 
     # -- jobs that only seem to run
 

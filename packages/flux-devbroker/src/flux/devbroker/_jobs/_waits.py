@@ -8,27 +8,21 @@ from typing import TYPE_CHECKING
 from flux.devbroker._jobs import _states
 from flux.devbroker._jobs._fluid import signed
 from flux.devbroker._jobs._job import Job
-from flux.devbroker._service import Service, may_end, method, same_sender
+from flux.devbroker._jobs._job_service import JobService, job_method
+from flux.devbroker._service import may_end, same_sender
 from flux.devbroker._unpack import RequestError, no_payload, unpack
 from flux.message import Message
 
 if TYPE_CHECKING:
     from flux.core.handle import Flux
     from flux.devbroker._instance import Instance
-    from flux.devbroker._jobs._core import Core
 
 _ANY = -1
 _MASK = (1 << 64) - 1
 
 
-class Waits(Service):
-    """Answers when jobs end.
-
-    Attributes:
-        core: The jobs.
-    """
-
-    core: Core
+class Waits(JobService):
+    """Answers when jobs end."""
 
     def __init__(self, h: Flux, instance: Instance) -> None:
         super().__init__(h, instance)
@@ -58,7 +52,7 @@ class Waits(Service):
 
     # -- wait
 
-    @method("wait")
+    @job_method("wait")
     def wait(self, msg: Message) -> None:
         """Answer with how a waitable job ended, once it has."""
         core = self.core
@@ -95,14 +89,14 @@ class Waits(Service):
 
     # -- drain and idle
 
-    @method("drain")
+    @job_method("drain")
     def drain(self, msg: Message) -> None:
         """Answer once no job is active."""
         no_payload(msg)
         self._drains.append(msg)
         self._check_quiet()
 
-    @method("idle")
+    @job_method("idle")
     def idle(self, msg: Message) -> None:
         """Answer, with how many jobs are pending, once none has resources."""
         no_payload(msg)

@@ -204,12 +204,12 @@ class Streams:
 
     @staticmethod
     def _send(stream: Stream, data: bytes) -> None:
-        lines = data.splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
+        *lines, rest = data.split(b"\n")
+        if rest:
             # Not an eventlog.
             return
         for line in lines:
-            stream.line(as_payload(line))
+            stream.line(as_payload(line + b"\n"))
         stream.position += len(lines)
 
     def _initial_sent(self, stream: Stream) -> None:

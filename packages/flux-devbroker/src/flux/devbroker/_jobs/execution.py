@@ -10,7 +10,6 @@ from flux.core.handle import Flux
 from flux.devbroker._jobs._core import core_of
 from flux.devbroker._jobs._output import input_data, input_ranks
 from flux.devbroker._service import Service, method
-from flux.devbroker._state import CLEANUP
 from flux.devbroker._unpack import RequestError, no_payload, payload_object
 from flux.message import Message
 
@@ -31,7 +30,7 @@ class JobExecService(Service):
             "*-shell-*.stdin",
             rolemask=FLUX_ROLE_USER,
         ).start()
-        instance.state.listeners.append(self._state)
+        instance.endings.append(self._core.executor.end_all)
 
     def _service(self, name: str, begins: bool) -> None:
         """Make a job's service known to the broker, or take it back."""
@@ -66,13 +65,9 @@ class JobExecService(Service):
             raise RequestError(exc.errno or errno.EIO, exc.strerror) from None
         self.handle.respond(msg)
 
-    def _state(self, number: int) -> None:
-        if number == CLEANUP:
-            self._core.executor.end_all()
-
     def close(self) -> None:
         """End what runs, in case that the broker did not end in the usual way."""
-        self._core.executor.end_all()
+        self._core.executor.close()
         super().close()
 
     @method("stats-get")

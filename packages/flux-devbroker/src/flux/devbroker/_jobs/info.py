@@ -90,6 +90,8 @@ class JobInfoService(Service):
             if data is None:
                 text = "key not found" if errnum == errno.ENOENT else os.strerror(errnum)
                 self.handle.respond_error(msg, errnum, f"{key}: {text}")
+            elif not data:
+                self.handle.respond_error(msg, errno.EPROTO, f"{key}: value is unexpectedly empty")
             elif flags & _CURRENT and key in _UPDATES:
                 self._update(jobid, key, loads(data), lambda value: take(encode(value)))
             elif flags & _DECODE and key in _UPDATES:

@@ -11,6 +11,7 @@ from flux.constants import FLUX_ROLE_OWNER
 from flux.core.handle import Flux
 from flux.devbroker._jobs import _request, _sign, _states
 from flux.devbroker._jobs._core import core_of
+from flux.devbroker._jobs._defaults import Defaults
 from flux.devbroker._jobs._dependencies import DependencyError
 from flux.devbroker._jobs._job import Job
 from flux.devbroker._jobs._jobspec import JobspecError, validate
@@ -33,6 +34,7 @@ class JobIngestService(Service):
     def __init__(self, h: Flux, instance: Instance) -> None:
         super().__init__(h, instance)
         self._core = core_of(instance)
+        self._defaults = Defaults(instance.config)
         self._validated = 0
         self._rejected = 0
 
@@ -81,9 +83,13 @@ class JobIngestService(Service):
         core = self._core
         try:
             core.queues.check(_request.queue(spec))
-            dependencies = core.dependencies.describe(spec, msg.userid)
             job = Job(core.generator.new(), msg.userid, urgency, flags, spec, payload)
-        except (ValueError, DependencyError) as exc:
+        except ValueError as exc:
+            raise RequestError(errno.EINVAL, str(exc)) from None
+        try:
+            dependencies = core.dependencies.describe(spec, msg.userid)
+        except DependencyError as exc:
+            core.machine.reject(job)
             raise RequestError(errno.EINVAL, str(exc)) from None
         return job, fields["J"].encode(), dependencies
 
@@ -125,6 +131,7 @@ class JobIngestService(Service):
         self._validated += not novalidate
         try:
             validate(spec)
+            self._defaults.apply(spec)
         except JobspecError as exc:
             self._rejected += 1
             raise RequestError(errno.EPERM, str(exc)) from None

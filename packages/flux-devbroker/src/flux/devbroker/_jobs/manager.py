@@ -14,6 +14,7 @@ from flux.devbroker._jobs import _states
 from flux.devbroker._jobs._core import make_core
 from flux.devbroker._jobs._inquiries import Inquiries
 from flux.devbroker._jobs._job import Job
+from flux.devbroker._jobs._job_service import job_method
 from flux.devbroker._jobs._restart import Restart
 from flux.devbroker._jobs._waits import Waits
 from flux.devbroker._service import USER, method
@@ -77,7 +78,7 @@ class JobManagerService(Inquiries, Waits):
 
     # -- exceptions
 
-    @method("raise", USER)
+    @job_method("raise", USER)
     def raise_exception(self, msg: Message) -> None:
         """Raise an exception on a job."""
         fields = unpack(
@@ -101,7 +102,7 @@ class JobManagerService(Inquiries, Waits):
         )
         self.handle.respond(msg)
 
-    @method("raiseall", USER)
+    @job_method("raiseall", USER)
     def raise_all(self, msg: Message) -> None:
         """Raise an exception on all jobs of a user that are in certain states."""
         fields = unpack(
@@ -134,19 +135,19 @@ class JobManagerService(Inquiries, Waits):
 
     # -- signals
 
-    @method("kill", USER)
+    @job_method("kill", USER)
     def kill(self, msg: Message) -> None:
         """Send a signal to a job."""
         fields = unpack(msg, id=int, signum=int)
+        _check_signal(fields["signum"])
         job = self.find(fields["id"], errno.EINVAL, "unknown job id", errno.EINVAL)
         _check_user(msg, job, "guests may only send signals to their own jobs")
         if job.state != _states.RUN:
             raise RequestError(errno.EINVAL, "job is not running")
-        _check_signal(fields["signum"])
         self._kill(job, fields["signum"])
         self.handle.respond(msg)
 
-    @method("killall", USER)
+    @job_method("killall", USER)
     def kill_all(self, msg: Message) -> None:
         """Send a signal to all running jobs of a user."""
         fields = unpack(msg, dry_run=bool, userid=int, signum=int)
@@ -163,15 +164,16 @@ class JobManagerService(Inquiries, Waits):
 
     # -- changes
 
-    @method("urgency", USER)
+    @job_method("urgency", USER)
     def urgency(self, msg: Message) -> None:
         """Change a job's urgency."""
         fields = unpack(msg, id=int, urgency=int)
-        job = self.find(fields["id"], errno.EINVAL, "unknown job", errno.EINVAL)
-        _check_user(msg, job, "guests can only reprioritize their own jobs")
-        urgency, old = fields["urgency"], job.urgency
+        urgency = fields["urgency"]
         if not _states.URGENCY_MIN <= urgency <= _states.URGENCY_MAX:
             raise RequestError(errno.EINVAL, "urgency value is out of range")
+        job = self.find(fields["id"], errno.EINVAL, "unknown job", errno.EINVAL)
+        _check_user(msg, job, "guests can only reprioritize their own jobs")
+        old = job.urgency
         limit = max(_states.URGENCY_DEFAULT, old)
         if urgency > limit and not msg.rolemask & FLUX_ROLE_OWNER:
             raise RequestError(errno.EINVAL, f"guests can only adjust urgency <= {limit}")
@@ -184,7 +186,7 @@ class JobManagerService(Inquiries, Waits):
             self.core.machine.post(job, "urgency", context)
         self.handle.respond(msg, {"old_urgency": old})
 
-    @method("memo", USER)
+    @job_method("memo", USER)
     def memo(self, msg: Message) -> None:
         """Add to the notes on a job."""
         fields = unpack(msg, id=int, memo=object, volatile=Optional(bool, False))
@@ -199,7 +201,7 @@ class JobManagerService(Inquiries, Waits):
             machine.post(job, "memo", fields["memo"])
         self.handle.respond(msg)
 
-    @method("update", USER)
+    @job_method("update", USER)
     def update(self, msg: Message) -> None:
         """Change a jobspec; of it only the duration can be."""
         fields = unpack(msg, id=int, updates=dict)
@@ -222,7 +224,7 @@ class JobManagerService(Inquiries, Waits):
             self.core.executor.update(job)
         self.handle.respond(msg)
 
-    @method("post-event.post")
+    @job_method("post-event.post")
     def post_event(self, msg: Message) -> None:
         """Add an event of the user's own to a job's eventlog."""
         fields = unpack(msg, id=int, name=str, context=Optional(dict))
@@ -235,7 +237,7 @@ class JobManagerService(Inquiries, Waits):
         self.core.machine.post(job, name, fields["context"])
         self.handle.respond(msg)
 
-    @method("purge")
+    @job_method("purge")
     def purge(self, msg: Message) -> None:
         """Forget inactive jobs: the oldest, beyond a number or an age."""
         fields = unpack(msg, age_limit=float, num_limit=int, batch=int, force=bool)

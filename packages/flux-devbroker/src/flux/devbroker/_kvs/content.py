@@ -26,6 +26,8 @@ class ContentService(Service):
     def __init__(self, h: Flux, instance: Instance) -> None:
         super().__init__(h, instance)
         self._db = open_database(instance)
+        # As clients that make references of their own ask.
+        instance.attributes.values["content.hash"] = "sha1"
 
     def close(self) -> None:
         """Close the database."""

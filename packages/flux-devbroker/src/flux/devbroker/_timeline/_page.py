@@ -26,7 +26,7 @@ body {
 }
 h1 { font-size: 21px; font-weight: 650; margin: 0 0 4px; }
 header p, .none { color: var(--soft); margin: 0 0 14px; }
-header .pill { margin-left: 6px; }
+header .pill { margin: 0 4px 3px 0; }
 .legend {
   display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; margin: 0 0 12px; padding: 0;
 }
@@ -43,13 +43,15 @@ thead th {
   color: var(--soft); font-size: 12px; font-weight: 600;
 }
 tbody tr:hover { background: var(--hover); }
-tbody th { font-weight: 400; max-width: 260px; overflow: hidden; text-overflow: ellipsis; }
+tbody th {
+  font-weight: 400; max-width: min(260px, 26vw); overflow: hidden; text-overflow: ellipsis;
+}
 th:first-child, td:first-child { padding-left: 2px; }
 code {
   font: 12.5px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  color: var(--soft); margin-right: 6px;
+  display: inline-block; min-width: 9ch; color: var(--soft); margin-right: 6px;
 }
-.chart { width: 100%; min-width: 260px; padding: 0 8px; }
+.chart { width: 100%; min-width: 180px; padding: 0 8px; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .pill {
   display: inline-block; padding: 0 8px; border-radius: 9px; font-size: 12px; line-height: 18px;
@@ -83,6 +85,15 @@ line { stroke: var(--line); shape-rendering: crispEdges; }
 }
 #tip b { display: block; margin-bottom: 3px; white-space: pre-line; }
 [hidden] { display: none; }
+/* Where there is little room, most of it is for the picture; the times are in its tooltips. */
+@media (max-width: 640px) {
+  body { padding: 16px 12px 40px; }
+  th, td { padding: 0 5px; }
+  tbody th { max-width: 112px; padding: 3px 5px; }
+  tbody th code, tbody th span { display: block; overflow: hidden; text-overflow: ellipsis; }
+  .chart { min-width: 100px; }
+  .number, .axis text:nth-of-type(even) { display: none; }
+}
 @media print { thead th { position: static; } }
 """
 
