@@ -1,7 +1,7 @@
 """The binding to the libflux-core of the machine: ``ffi`` and ``lib``.
 
-Importing this module loads nothing.  ``ffi`` needs the cffi package, ``lib`` also the library, which
-is looked for when a name is first taken from it: the file that the environment variable
+Importing this module loads nothing.  ``ffi`` needs the cffi package, ``lib`` also the library,
+which is looked for when a name is first taken from it: the file that the environment variable
 FLUX_LIBFLUX_CORE names; or else the library that belongs to the first ``flux`` on PATH that has
 one; or else what the dynamic loader finds.  `library` tells which it was.
 """
@@ -132,6 +132,28 @@ def is_null(value: object) -> bool:
     """Return True for a null pointer of cffi, without loading cffi to find out."""
     backend = sys.modules.get("_cffi_backend")
     return backend is not None and isinstance(value, backend.FFI.CData) and not value
+
+
+def check_pointer(value: object, ctype: str, or_else: str) -> None:
+    """Check that a value is a pointer of a certain type, without loading cffi to find out.
+
+    Args:
+        value: The value.
+        ctype: The type's name in libflux.cdef.
+        or_else: What else it could have been, for the message.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    backend = sys.modules.get("_cffi_backend")
+    if backend is None or not isinstance(value, backend.FFI.CData):
+        raise TypeError(f"expected a '{ctype}' or {or_else}, not {value!r}")
+    binding = _ffi()
+    if binding.typeof(value) is not binding.typeof(ctype):
+        raise TypeError(
+            f"expected a '{ctype}' or {or_else}, not {value!r}; if it is one by another name, use "
+            f"_flux._core.ffi.cast({ctype!r}, ...)"
+        )
 
 
 def _ffi() -> Any:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from functools import cache
+from abc import ABCMeta
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from _flux._core import ffi, lib
+from _flux._core import check_pointer, ffi, lib
 from flux._future import PENDING, Failure, Future
 from flux._libflux import LibfluxConnector, encoded
 from flux._payload import decode_json
@@ -31,12 +32,18 @@ _SLICE = 0.5
 _sessions: WeakSet[Session] = WeakSet()
 
 
-@cache
-def _mixed(cls: type, mixin: type) -> type:
-    names = {"__module__": cls.__module__, "__doc__": cls.__doc__, "__qualname__": cls.__qualname__}
-    # The mixin of a future overrides its methods; that of a handle adds to them.
-    bases = (mixin, cls) if issubclass(mixin, Future) else (cls, mixin)
-    return type(mixin)(cls.__name__, bases, names)
+_classes: dict[tuple[type, ...], type] = {}
+
+
+def _derived(*bases: type) -> type:
+    """Return a class like that of the bases which is the user's, with the methods of the other."""
+    found = _classes.get(bases)
+    if found is None:
+        cls = next(base for base in bases if base not in (CHandle, CFuture))
+        names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+        kind = ABCMeta if CHandle in bases else type
+        found = _classes[bases] = kind(cls.__name__, bases, names)
+    return found
 
 
 # -- handles
@@ -52,8 +59,7 @@ def adopt_handle(handle: Any) -> LibfluxConnector:
     Raises:
         TypeError: It is something else.
     """
-    if not isinstance(handle, ffi.CData) or ffi.typeof(handle) != ffi.typeof("flux_t *"):
-        raise TypeError(f"a Flux handle is made of a 'flux_t *' or a connector, not of {handle!r}")
+    check_pointer(handle, "flux_t *", "a connector")
     return LibfluxConnector(handle, shared=True)
 
 
@@ -66,7 +72,7 @@ def add_functions(flux_handle: Flux) -> None:
     session = flux_handle._session
     _sessions.add(session)
     if not isinstance(flux_handle, CHandle):
-        flux_handle.__class__ = _mixed(type(flux_handle), CHandle)
+        flux_handle.__class__ = _derived(type(flux_handle), CHandle)
     Wrapper.__init__(
         flux_handle,  # type: ignore[arg-type]
         ffi,
@@ -104,8 +110,7 @@ def message_fields(handle: Any) -> dict[str, Any]:
     Raises:
         TypeError: It is something else.
     """
-    if not isinstance(handle, ffi.CData) or ffi.typeof(handle) != ffi.typeof("flux_msg_t *"):
-        raise TypeError(f"a Message is made of another one or a 'flux_msg_t *', not of {handle!r}")
+    check_pointer(handle, "flux_msg_t *", "a Message")
     try:
         return Message.from_encoded(encoded(handle)).__dict__
     finally:
@@ -247,11 +252,25 @@ class CFuture(Future):
 
     def then(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """Raise: the Python reactor cannot tell when C code fulfils a future."""
-        raise OSError(
-            errno.ENOSYS, "a future made by C code has no continuations; use wait_for() or get()"
-        )
+        raise _no_continuations()
 
-    observe = then
+    def observe(self, observer: Any) -> None:
+        """Raise, as `then`."""
+        raise _no_continuations()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if not self.is_ready():
+            raise _no_continuations()
+        yield from ()
+        return self.get()
+
+
+def _no_continuations() -> OSError:
+    return OSError(
+        errno.ENOSYS,
+        "a future made by C code has no continuations and cannot be awaited; use wait_for() or "
+        "get()",
+    )
 
 
 def adopt_future(future: Future, handle: Any) -> None:
@@ -268,9 +287,8 @@ def adopt_future(future: Future, handle: Any) -> None:
         handle = handle.handle
         lib.flux_future_incref(handle)
     if handle is not None:
-        if not isinstance(handle, ffi.CData) or ffi.typeof(handle) != ffi.typeof("flux_future_t *"):
-            raise TypeError(f"expected a 'flux_future_t *', not {handle!r}")
+        check_pointer(handle, "flux_future_t *", "a Future")
     future._result = PENDING
     functions = _FutureFunctions(handle)
-    future.__class__ = _mixed(type(future), CFuture)
+    future.__class__ = _derived(CFuture, type(future))
     future._functions = functions  # type: ignore[attr-defined]

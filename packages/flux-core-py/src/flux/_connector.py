@@ -298,6 +298,7 @@ def _open_loop(uri: URI) -> Connector:
 
 
 def _open_libflux(uri: URI, flags: int) -> Connector:
+    from _flux._core import lib
     from flux import _libflux
 
     text = str(uri)
@@ -306,7 +307,7 @@ def _open_libflux(uri: URI, flags: int) -> Connector:
     try:
         return _libflux.open_uri(text, flags)
     except OSError as exc:
-        if uri.scheme in _OPENERS or _libflux.lib._found is not None:
+        if uri.scheme in _OPENERS or lib._found is not None:
             raise
         raise OSError(
             errno.ENOENT, f"Unable to find connector name '{uri.scheme}': {exc.strerror}"

@@ -122,10 +122,7 @@ class Session:
 
     def request(self, rpc: RPC, encoder: RequestEncoder, data: bytes | None) -> int:
         """Send a request that an RPC waits for, and return its matchtag."""
-        if self._tags:
-            tag = self._tags.pop()
-        else:
-            tag = self._new_tag()
+        tag = self._tags.pop() if self._tags else self._new_tag()
         try:
             request = encoder.encode(data, tag)
         except OSError:

@@ -41,15 +41,17 @@ class MissingFunctionError(Exception):
     """
 
     def __init__(self, name: str, names: list[str], known: list[str]) -> None:
-        text = f"{name}() does not exist: there is no C function {' or '.join(names)}"
         # Not needed by anything else that `import flux` brings.
         import difflib
 
-        near: list[str] = []
-        for candidate in reversed(names):
-            near += difflib.get_close_matches(candidate, known, 3, 0.75)
+        text = f"{name}() does not exist: there is no C function {' or '.join(names)}"
+        near = [
+            found
+            for candidate in reversed(names)
+            for found in difflib.get_close_matches(candidate, known, 3, 0.75)
+        ]
         if near:
-            text += f"; did you mean {', '.join(dict.fromkeys(near))}?"
+            text += f"; did you mean {', '.join(dict.fromkeys(near[:3]))}?"
         super().__init__(text)
 
 
@@ -159,7 +161,7 @@ class FunctionWrapper:
             self.ffi.errno = 0
             result = self.fun(*args)
             code = self.ffi.errno
-        except (TypeError, OverflowError) as exc:
+        except (AttributeError, OverflowError, TypeError) as exc:
             raise InvalidArguments(self.name, signature, args_in, str(exc)) from exc
         if declared.result.kind == "pointer":
             if result == self.ffi.NULL:
@@ -171,13 +173,11 @@ class FunctionWrapper:
         return result
 
     def _pointer(self, value: Any) -> Any:
-        if value is None:
-            return self.ffi.NULL
         if isinstance(value, str):
             return value.encode("utf-8", "surrogateescape")
         if not isinstance(value, self.ffi.CData) and hasattr(type(value), "handle"):
-            return self.ffi.NULL if value.handle is None else value.handle
-        return value
+            value = value.handle
+        return self.ffi.NULL if value is None else value
 
 
 def _never(result: Any) -> bool:
@@ -296,7 +296,9 @@ class Wrapper(WrapperBase, metaclass=ABCMeta):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         function = self._functions.get(name)
         if function is None:
-            names = [name, *(prefix + name for prefix in self.prefixes)]
+            names = [name]
+            if not name.startswith(tuple(self.prefixes)):
+                names += [prefix + name for prefix in self.prefixes]
             for candidate in names:
                 try:
                     value = getattr(self.lib, candidate)

@@ -102,8 +102,10 @@ class Flux:
 
     Raises:
         OSError: ENOENT, no such broker socket or unknown scheme; EINVAL, malformed URI or unknown
-            flags; ENOSYS, libflux-core is needed and cannot be used; ECONNREFUSED, nobody listens; EPERM, the broker does not admit this user;
-            ECONNRESET or ETIMEDOUT, what listens does not greet as a broker does.
+            flags; ECONNREFUSED, nobody listens; EPERM, the broker does not admit this user;
+            ECONNRESET or ETIMEDOUT, what listens does not greet as a broker does; ENOSYS,
+            libflux-core is needed and cannot be used.
+        TypeError: The handle is something else.
     """
 
     #: Per-thread state of the reactors, see `flux.core.reactor.ThreadState`.
@@ -334,15 +336,16 @@ class Flux:
             OSError: EINVAL, no topic.
             ValueError: The topic is not a string.
         """
-        if topic is not None and not isinstance(topic, (str, bytes)):
+        msg = Message(FLUX_MSGTYPE_REQUEST)
+        try:
+            msg.topic = encode_topic(topic)
+        except TypeError:
             signature = "request_encode(topic, payload)"
             if payload is None:
-                raise WrongNumArguments("request_encode", signature, 2, (topic,))
+                raise WrongNumArguments("request_encode", signature, 2, (topic,)) from None
             raise InvalidArguments(
                 "request_encode", signature, (topic, payload), "the topic is not a string"
-            )
-        msg = Message(FLUX_MSGTYPE_REQUEST)
-        msg.topic = encode_topic(topic)
+            ) from None
         msg.payload = payload
         return msg
 
