@@ -24,12 +24,18 @@ from packaging.utils import canonicalize_name
 
 CORE = "flux-core-py"
 
+# What builds the distributions, for editable installs.
+BACKEND = ("hatchling", "cffi")
+
 # Modules that need more than their distribution does: an extra, or the program that loads them.
 OPTIONAL_IMPORTS = {
-    "_flux._core": "cffi",
+    "_flux._libflux": "_cffi_backend",
     "flux.devbroker.pytest_plugin": "pytest",
     "flux.job.journal": "flux.abc",
 }
+
+# What a wheel has besides its source tree, made when it is built; git ignores it there.
+GENERATED = {CORE: {"_flux/_libflux.py"}}
 
 IMPORT_MODULES = """
 import importlib, json, sys
@@ -111,7 +117,7 @@ def expect(holds: bool, complaint: str) -> None:
 def check_contents(wheel: Wheel, siblings: dict[str, Wheel]) -> None:
     """Check that a wheel is its source tree and the licence, typed, with its siblings pinned."""
     root = wheel.package / "src"
-    tree = {
+    tree = GENERATED.get(wheel.name, set()) | {
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
@@ -166,7 +172,7 @@ def check_alone(wheel: Wheel, siblings: dict[str, Wheel], environment: Environme
 
 def check_together(wheels: list[Wheel], editable: set[str], environment: Environment) -> None:
     """Check all distributions in one environment, those named as editable installs."""
-    environment.install("hatchling")
+    environment.install(*BACKEND)
     requests = []
     for wheel in wheels:
         directory = f"--editable={wheel.package}"
@@ -188,7 +194,7 @@ def main(dist: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         third_party = Path(scratch, "third-party")
         needed = {name for wheel in wheels for name in declared(wheel, siblings)} - packages
-        pip("download", f"--dest={third_party}", "hatchling", *needed)
+        pip("download", f"--dest={third_party}", *BACKEND, *needed)
 
         for wheel in wheels:
             environment = Environment(Path(scratch, wheel.name), dist, third_party)
