@@ -148,21 +148,22 @@ class FunctionWrapper:
                 )
             args.insert(0, handle)
         declared = self.function_type
-        signature = self.ffi.getctype(declared, self.name)
         expected = len(declared.args)
         if len(args) < expected or (len(args) > expected and not declared.ellipsis):
             own = 1 if self.add_handle else 0
-            raise WrongNumArguments(self.name, signature, expected - own, args_in)
+            raise WrongNumArguments(self.name, self._signature(), expected - own, args_in)
         try:
             for i in range(expected, len(args)):
-                args[i] = self._pointer(args[i])
+                value = self._pointer(args[i])
+                # Without a declared type there is nothing that cffi could convert bytes to.
+                args[i] = self.ffi.new("char[]", value) if isinstance(value, bytes) else value
             for i in self._pointers:
                 args[i] = self._pointer(args[i])
             self.ffi.errno = 0
             result = self.fun(*args)
             code = self.ffi.errno
         except (AttributeError, OverflowError, TypeError) as exc:
-            raise InvalidArguments(self.name, signature, args_in, str(exc)) from exc
+            raise InvalidArguments(self.name, self._signature(), args_in, str(exc)) from exc
         if declared.result.kind == "pointer":
             if result == self.ffi.NULL:
                 result = None
@@ -171,6 +172,15 @@ class FunctionWrapper:
         if self.is_error(result) and code:
             raise OSError(code, f"{errno.errorcode.get(code, code)}: {os.strerror(code)}")
         return result
+
+    def _signature(self) -> str:
+        declared = self.function_type
+        args = [argument.cname for argument in declared.args]
+        if declared.ellipsis:
+            args.append("...")
+        result = declared.result.cname
+        space = "" if result.endswith("*") else " "
+        return f"{result}{space}{self.name}({', '.join(args)})"
 
     def _pointer(self, value: Any) -> Any:
         if isinstance(value, str):
