@@ -30,7 +30,8 @@ def lib(monkeypatch: pytest.MonkeyPatch) -> _core.Library:
 class TestTheGeneratedModule:
     def generate(self, path: Path) -> bytes:
         spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         module.generate(ROOT / "libflux.cdef", path)
@@ -41,7 +42,8 @@ class TestTheGeneratedModule:
 
     def test_what_is_installed_is_made_from_the_declarations(self, tmp_path):
         spec = importlib.util.find_spec("_flux._libflux")
-        assert spec is not None and spec.origin is not None
+        assert spec is not None
+        assert spec.origin is not None
         assert Path(spec.origin).read_bytes() == self.generate(tmp_path / "new.py")
 
     def test_it_has_the_constants_of_the_protocol(self):
@@ -141,7 +143,7 @@ class TestFindingTheLibrary:
 
     def test_one_that_is_too_old(self):
         old = _core.Found("/usr/lib/libflux-core.so.2", (0, 41, 9), "0.41.9-3-gabc")
-        with pytest.raises(OSError, match="0.41.9-3-gabc from /usr/lib/.* is older than 0.42.0"):
+        with pytest.raises(OSError, match=r"0.41.9-3-gabc from /usr/lib/.* is older than 0.42.0"):
             _core.check_version(old)
         _core.check_version(old._replace(version=(0, 42, 0)))
 

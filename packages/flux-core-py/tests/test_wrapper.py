@@ -173,12 +173,12 @@ class TestHandles:
         with Stream(libc.fopen(path.encode(), b"r"), destructor=libc.fclose) as stream:
             tell = stream.tell
             assert tell() == 0
-        with pytest.raises(ValueError, match="cached, bound method .* NULL handle"):
+        with pytest.raises(ValueError, match=r"cached, bound method .* NULL handle"):
             tell()
 
     def test_one_of_another_type_is_refused(self):
         stream = Stream()
-        with pytest.raises(TypeError, match="Invalid handle .* handle type .*FILE"):
+        with pytest.raises(TypeError, match=r"Invalid handle .* handle type .*FILE"):
             stream.handle = ffi.new("int *")
         with pytest.raises(TypeError):
             stream.handle = 17
