@@ -142,8 +142,8 @@ def c_future(future: Future) -> Any:
     elif isinstance(future, RPC):
         topic, data = future.encoder.topic.encode(), result or b""
         response = lib.flux_response_encode_raw(topic, data or ffi.NULL, len(data))
-        destroy = ffi.addressof(lib._load("flux_msg_destroy"), "flux_msg_destroy")
-        lib.flux_future_fulfill(handle, response, ffi.cast("flux_free_f", destroy))
+        destroy = ffi.cast("flux_free_f", lib.flux_msg_destroy)
+        lib.flux_future_fulfill(handle, response, destroy)
     else:
         lib.flux_future_fulfill(handle, ffi.NULL, ffi.NULL)
     return handle
@@ -161,6 +161,7 @@ class _FutureFunctions(Wrapper):
             prefixes=["flux_future_", "flux_rpc_"],
             destructor=lib.flux_future_destroy,
         )
+        self._hold_flux()
 
     def check_handle(self, name: str, fun_type: Any) -> bool:
         """As `Wrapper.check_handle`; without a handle there is nothing to call either."""
@@ -176,6 +177,12 @@ class _FutureFunctions(Wrapper):
     @handle.setter
     def handle(self, value: Any) -> None:
         Wrapper.handle.fset(self, value)  # type: ignore[attr-defined]
+        self._hold_flux()
+
+    def _hold_flux(self) -> None:
+        """Keep the future's ``flux_t``: destroying an RPC needs it, also after its handle."""
+        flux_t = None if self._handle is None else lib.flux_future_get_flux(self._handle)
+        self._flux_t = ffi.gc(lib.flux_incref(flux_t), lib.flux_close) if flux_t else None
 
 
 class CFuture(Future):
@@ -218,8 +225,10 @@ class CFuture(Future):
     def wait_for(self, timeout: float = -1.0) -> Any:
         """Wait for the result; see `Future.wait_for`."""
         functions = self._functions
+        if functions.is_ready():
+            return self
         # Without a handle nothing can come, and the library knows better how to say so.
-        endless = timeout < 0 and functions.get_flux() is None
+        endless = timeout < 0 and not lib.flux_future_get_flux(functions.handle)
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic() if timeout >= 0 else _SLICE

@@ -78,11 +78,13 @@ class LibfluxConnector:
         return self._fd
 
     def matchtag(self) -> int:
-        """Return a matchtag that no C code will use.
+        """Return a matchtag that no C code will use; any number once the connection is closed.
 
         Raises:
             OSError: There is none left.
         """
+        if not self.close.alive:
+            return FLUX_MATCHTAG_NONE
         tag: int = lib.flux_matchtag_alloc(self._handle)
         if tag == FLUX_MATCHTAG_NONE:
             raise OSError(ffi.errno or errno.EBUSY, "libflux-core has no matchtag left")

@@ -404,13 +404,14 @@ class Session:
             with Interruptible() as interruptible:
                 if (self._out or self._unsent) and self.flush(interruptible, deadline):
                     return False
-                if self.shared:
-                    # C code may have been told of what is there to read, in our place.
-                    while not done() and self.receive():
-                        pass
+                # C code may have been told of what is there to read, in our place.
+                look_first = self.shared
                 while not done():
                     if self.error is not None:
                         raise OSError(self.error.errno, self.error.strerror)
+                    if look_first:
+                        look_first = self.receive()
+                        continue
                     if not self._wait_io(deadline, select.POLLIN, interruptible):
                         return False
         finally:

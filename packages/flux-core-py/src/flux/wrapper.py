@@ -111,7 +111,7 @@ class FunctionWrapper:
         self._pointers = [
             i
             for i, argument in enumerate(function_type.args)
-            if argument.kind in ("pointer", "array")
+            if argument.kind in ("pointer", "array", "function")
         ]
         result = function_type.result
         self._text = result.kind == "pointer" and result.item is ffi.typeof("char")
