@@ -411,6 +411,27 @@ class TestMatchtags:
             raw.flux_future_destroy(future)
 
 
+    def test_c_code_amid_a_long_write(self, handle):
+        # More than the socket takes, so that it holds part of a message when C code writes.
+        seen: list[int] = []
+        theirs: list[Any] = []
+
+        def answered(rpc: RPC) -> None:
+            seen.append(rpc.get()["seq"])
+            if len(seen) % 10 == 1:
+                future = Future(handle.flux_rpc("broker.ping", '{"seq":0}', FLUX_NODEID_ANY, 0))
+                theirs.append(future.get())
+
+        def begin(*_args: Any) -> None:
+            for i in range(100):
+                ping(handle, i, "x" * 300_000).then(answered)
+
+        with handle.timer_watcher_create(0, begin):
+            handle.reactor_run()
+        assert seen == list(range(100))
+        assert theirs == [None] * 10
+
+
 class TestCFutures:
     def test_one_that_c_code_fulfils(self, handle):
         future = Future(handle.future_create(None, None))
