@@ -7,14 +7,17 @@ of its installation on PATH.  Without one every test here fails.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import fcntl
 import gc
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -329,16 +332,72 @@ class TestAdoptedHandles:
         assert raw.flux_attr_get(c_handle, "rank") == b"0"
         raw.flux_close(c_handle)
 
-    def test_what_c_code_has_left_unread_is_found(self, native_uri):
+
+def sockets() -> set[int]:
+    """Return this process's sockets."""
+    found = set()
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
+                found.add(fd)
+    return found
+
+
+class TestWhatCCodeLeavesUnread:
+    """C code that waits takes the news that there is something to read, and leaves the rest."""
+
+    @pytest.fixture
+    def leave_some(self, native_uri: str) -> Callable[[], list[RPC]]:
+        """Return a function that leaves the responses to some RPCs in the socket."""
+        before = sockets()
         c_handle = raw.flux_open(native_uri, 0)
+        (connection,) = sockets() - before
         handle = flux.Flux(handle=c_handle)
-        for _ in range(20):
-            rpcs = [ping(handle, i) for i in range(20)]
-            # Has the library read all there is until its own response comes, behind our backs.
+
+        def leave() -> list[RPC]:
             future = lib.flux_rpc(c_handle, b"broker.ping", b'{"seq":0}', FLUX_NODEID_ANY, 0)
+            rpcs = [ping(handle, i, "x" * 1000) for i in range(5)]
+            # In a callback it would wait for the end of that.
+            handle._session.flush()
+            arrived = bytearray(4)
+            while int.from_bytes(arrived, sys.byteorder) < 5000:
+                fcntl.ioctl(connection, termios.FIONREAD, arrived)
             assert lib.flux_future_get(future, ffi.NULL) == 0
             lib.flux_future_destroy(future)
-            assert [rpc.get()["seq"] for rpc in rpcs] == list(range(20))
+            return rpcs
+
+        return leave
+
+    def test_by_a_blocking_call(self, leave_some):
+        assert [rpc.get()["seq"] for rpc in leave_some()] == list(range(5))
+
+    def test_by_the_reactor(self, leave_some):
+        seen: list[int] = []
+        rpcs = leave_some()
+        for rpc in rpcs:
+            rpc.then(lambda f: seen.append(f.get()["seq"]))
+        rpcs[0].flux_handle.reactor_run()
+        assert seen == list(range(5))
+
+    def test_in_a_callback_by_the_reactor_that_called_it(self, leave_some):
+        seen: list[int] = []
+
+        def callback(*_args: Any) -> None:
+            for rpc in leave_some():
+                rpc.then(lambda f: seen.append(f.get()["seq"]))
+
+        first = leave_some()[-1]
+        first.then(callback)
+        first.flux_handle.reactor_run()
+        assert seen == list(range(5))
+
+    def test_by_an_asyncio_loop(self, leave_some):
+        async def main() -> list[Any]:
+            rpcs = leave_some()
+            await asyncio.gather(*rpcs)
+            return await asyncio.gather(*leave_some())
+
+        assert [answer["seq"] for answer in asyncio.run(main())] == list(range(5))
 
 
 class TestCFunctions:
@@ -409,7 +468,6 @@ class TestMatchtags:
             assert raw.flux_rpc_get(future, text) == 0
             assert f'"seq": {i}'.replace(" ", "") in ffi.string(text[0]).decode().replace(" ", "")
             raw.flux_future_destroy(future)
-
 
     def test_c_code_amid_a_long_write(self, handle):
         # More than the socket takes, so that it holds part of a message when C code writes.
