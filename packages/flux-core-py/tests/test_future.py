@@ -231,7 +231,7 @@ def test_a_future_made_of_another_has_its_results(loop):
     early.reset()
     assert early.get() == 2
     with pytest.raises(TypeError, match="or a Future, not 'x'"):
-        Future("x")  # type: ignore[arg-type]
+        Future("x")
 
 
 class TestFutureExt:

@@ -88,7 +88,7 @@ class TestArgumentsAndResults:
     def test_further_arguments_of_a_variadic_function(self, c):
         buffer = ffi.new("char[]", 32)
         assert c.snprintf(buffer, 32, "%d-%s", ffi.cast("int", 7), "ä") == 4
-        assert ffi.string(buffer).decode() == "7-ä"
+        assert ffi.string(buffer) == "7-ä".encode()
 
     def test_an_error_is_an_oserror(self, c):
         with pytest.raises(FileNotFoundError, match="ENOENT: No such file"):
