@@ -415,9 +415,9 @@ class TestCFunctions:
             """A handle of one's own."""
 
         handle: Any = Mine(uri)
+        assert handle.flux_attr_get("rank") == b"0"
         assert isinstance(handle, Mine)
         assert type(handle).__name__ == "Mine"
-        assert handle.flux_attr_get("rank") == b"0"
         assert type(handle.clone()) is type(handle)
 
     def test_what_is_wrong_with_a_call(self, handle):
