@@ -120,6 +120,10 @@ def run(code: str, *path: Path) -> None:
 class TestWithoutTheLibrary:
     """flux.core.inner and flux.wrapper import; using the library says why it cannot be used."""
 
+    @pytest.fixture(autouse=True)
+    def _no_library(self, monkeypatch):
+        monkeypatch.setenv("FLUX_LIBFLUX_CORE", "/no/such/libflux-core.so.2")
+
     def test_constants_are_attributes_of_the_core(self):
         from flux.core.inner import Core, raw
 

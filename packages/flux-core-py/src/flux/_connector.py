@@ -29,6 +29,9 @@ _TIMEVAL = Struct("@ll")
 #: Longest socket path in bytes: that of sockaddr_un, less the final NUL.
 MAX_SOCKET_PATH = 107
 
+#: In front of a URI: that libflux-core is to open it.
+_LIBFLUX = "libflux+"
+
 #: How often connecting to a local socket is tried again, see `_retry_delays`.
 DEFAULT_RETRY_COUNT = 5
 
@@ -140,16 +143,24 @@ class MemoryConnector:
         self.post = lambda msg: None
 
 
-def open_uri(uri: URI) -> Connector:
+def open_uri(uri: URI, flags: int = 0) -> Connector:
     """Connect to the broker that a native URI names.
+
+    What is not in the table of connectors goes through the machine's libflux-core: schemes that it
+    may know, those that ask for it (``libflux+local``), and all of them if the environment does
+    (FLUX_HANDLE_CONNECTOR=libflux).
+
+    Args:
+        uri: The URI.
+        flags: ``FLUX_O_*`` flags for libflux-core.
 
     Raises:
         OSError: ENOENT, unknown scheme or no such socket; EINVAL, a malformed URI; ETIMEDOUT,
             no greeting; otherwise what the system or the broker reports.
     """
     opener = _OPENERS.get(uri.scheme)
-    if opener is None:
-        raise OSError(errno.ENOENT, f"Unable to find connector name '{uri.scheme}'")
+    if opener is None or os.environ.get("FLUX_HANDLE_CONNECTOR") == "libflux":
+        return _open_libflux(uri, flags)
     credentials = _testing_credentials()
     if credentials and uri.scheme != "local":
         raise OSError(
@@ -291,6 +302,23 @@ def _open_ssh(uri: URI) -> Connector:
     from flux._ssh import open_ssh
 
     return open_ssh(uri)
+
+
+def _open_libflux(uri: URI, flags: int) -> Connector:
+    from _flux._core import lib
+    from flux import _libflux
+
+    text = str(uri)
+    if text.startswith(_LIBFLUX):
+        return _libflux.open_uri(text[len(_LIBFLUX) :], flags)
+    try:
+        return _libflux.open_uri(text, flags)
+    except OSError as exc:
+        if uri.scheme in _OPENERS or lib._found is not None:
+            raise
+        raise OSError(
+            errno.ENOENT, f"Unable to find connector name '{uri.scheme}': {exc.strerror}"
+        ) from None
 
 
 _OPENERS: dict[str, Callable[[URI], Connector]] = {

@@ -85,6 +85,8 @@ class Dispatcher:
         """Write output; return whether work is ready, and whether output is left."""
         session = self.session
         unsent = bool(session._out or session._unsent) and session.flush()
+        if session.shared:
+            session.receive()  # as in `Session.wait`
         return bool(self.ready) or session.error is not None, unsent
 
     def dispatch(self, reactor: Reactor) -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
 from flux.message import error_text
-from flux.wrapper import Pimpl
+from flux.wrapper import Pimpl, Wrapper
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,7 +62,8 @@ class Future:
     what `get` returns.
 
     Args:
-        future_handle: Another future, whose results this one is to have as well; None for none.
+        future_handle: Another future, whose results this one is to have as well; or a
+            ``flux_future_t *`` made by C code, which is destroyed with this future; None for none.
         prefixes: Accepted for compatibility; not used.
         pimpl_t: Accepted for compatibility; not used.
         flux_handle: Handle whose reactor calls the continuation.
@@ -87,7 +88,7 @@ class Future:
 
     def __init__(
         self,
-        future_handle: Future | None = None,
+        future_handle: Any = None,
         prefixes: Any = None,
         pimpl_t: Any = None,
         *,
@@ -96,8 +97,9 @@ class Future:
         if flux_handle is not None:
             self.flux_handle = flux_handle
         if future_handle is not None:
-            if not isinstance(future_handle, Future):
-                raise TypeError(f"a Future can be made of another, not of {type(future_handle)}")
+            if not isinstance(future_handle, Future) or isinstance(future_handle.pimpl, Wrapper):
+                self.handle = future_handle
+                return
             self._origin = future_handle
             if self.flux_handle is None:
                 self.flux_handle = future_handle.flux_handle
@@ -385,6 +387,26 @@ class Future:
     def pimpl(self) -> Pimpl:
         """The future under the names of the C library, for compatibility."""
         return Pimpl(self)
+
+    @property
+    def handle(self) -> Any:
+        """The future as a ``flux_future_t *`` of libflux-core, once it has a result.
+
+        Assign one, to have this future stand for it and destroy it in the end.
+
+        Raises:
+            OSError: There is no libflux-core.
+            TypeError: On assigning, it is something else.
+        """
+        from flux._cobjects import c_future
+
+        return c_future(self)
+
+    @handle.setter
+    def handle(self, value: Any) -> None:
+        from flux._cobjects import adopt_future
+
+        adopt_future(self, value)
 
     def incref(self) -> None:
         """Do nothing: a Python reference keeps a future alive.  For compatibility."""

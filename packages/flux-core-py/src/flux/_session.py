@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING, Any, Callable
 from weakref import ref
 
@@ -79,7 +80,10 @@ class Session:
         self._splitter = Splitter()
         self.encoders: dict[tuple[str | bytes, int, int], RequestEncoder] = {}
         self._tags: list[int] = []
-        self._newest_tag = 0
+        # C code that shares the connection takes matchtags as well.
+        self._new_tag: Callable[[], int] = getattr(connector, "matchtag", count(1).__next__)
+        #: Whether C code may read from the connection as well; None if it has no way to.
+        self.shared: bool | None = getattr(connector, "shared", None)
         self._out: list[bytes] = []
         self._unsent = _NOTHING
         self._corks = 0
@@ -118,10 +122,7 @@ class Session:
 
     def request(self, rpc: RPC, encoder: RequestEncoder, data: bytes | None) -> int:
         """Send a request that an RPC waits for, and return its matchtag."""
-        if self._tags:
-            tag = self._tags.pop()
-        else:
-            tag = self._newest_tag = self._newest_tag + 1
+        tag = self._tags.pop() if self._tags else self._new_tag()
         try:
             request = encoder.encode(data, tag)
         except OSError:
@@ -403,9 +404,14 @@ class Session:
             with Interruptible() as interruptible:
                 if (self._out or self._unsent) and self.flush(interruptible, deadline):
                     return False
+                # C code may have been told of what is there to read, in our place.
+                look_first = self.shared
                 while not done():
                     if self.error is not None:
                         raise OSError(self.error.errno, self.error.strerror)
+                    if look_first:
+                        look_first = self.receive()
+                        continue
                     if not self._wait_io(deadline, select.POLLIN, interruptible):
                         return False
         finally:

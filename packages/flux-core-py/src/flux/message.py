@@ -91,7 +91,8 @@ class Message(_codec.WireMessage):
 
     Args:
         type_id: ``FLUX_MSGTYPE_REQUEST`` (the default), ``_RESPONSE``, ``_EVENT`` or ``_CONTROL``.
-        handle: Another `Message`, whose fields are taken over.
+        handle: Another `Message`, whose fields are taken over; or a ``flux_msg_t *`` made by C
+            code, likewise, which is then destroyed.
 
     Attributes:
         userid: User id of the sender; ``FLUX_USERID_UNKNOWN`` until a broker fills it in.
@@ -105,11 +106,14 @@ class Message(_codec.WireMessage):
 
     answered = False
 
-    def __init__(
-        self, type_id: int = FLUX_MSGTYPE_REQUEST, handle: _codec.WireMessage | None = None
-    ) -> None:
+    def __init__(self, type_id: int = FLUX_MSGTYPE_REQUEST, handle: Any = None) -> None:
         if handle is not None:
-            self.__dict__.update(handle.__dict__)
+            if not isinstance(handle, _codec.WireMessage):
+                from flux._cobjects import message_fields
+
+                self.__dict__.update(message_fields(handle))
+            else:
+                self.__dict__.update(handle.__dict__)
         elif type_id != FLUX_MSGTYPE_REQUEST:
             self.type = type_id
 
@@ -500,6 +504,17 @@ class Message(_codec.WireMessage):
         if topic_match is None:
             return True
         return self.raw_topic is not None and bool(topic_match(self.raw_topic))
+
+    @property
+    def handle(self) -> Any:
+        """The message as a ``flux_msg_t *`` of libflux-core: a copy, which lives as long as this.
+
+        Raises:
+            OSError: There is no libflux-core.
+        """
+        from flux._cobjects import c_message
+
+        return c_message(self)
 
     @property
     def pimpl(self) -> Pimpl:

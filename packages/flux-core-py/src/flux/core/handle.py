@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
+from _flux._core import is_null
 from flux import _uri
-from flux._connector import Connector, open_uri
+from flux._connector import open_uri
 from flux._dispatcher import Dispatcher
 from flux._payload import encode_payload
 from flux._session import Session
@@ -55,7 +56,7 @@ from flux.core.watchers import (
 )
 from flux.message import Message, encode_topic
 from flux.rpc import RPC
-from flux.wrapper import Wrapper
+from flux.wrapper import InvalidArguments, Wrapper, WrongNumArguments
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -75,7 +76,7 @@ _LOG_SEVERITY = 7
 _LOG_FACILITY_SHIFT = 3
 
 
-class Flux(Wrapper):
+class Flux:
     """A connection to a Flux broker; create one to connect to the nearest enclosing instance.
 
     Use a handle in one thread at a time.  It is closed when the last reference to it, its futures
@@ -93,14 +94,16 @@ class Flux(Wrapper):
         flags: ``FLUX_O_*`` flags: FLUX_O_TRACE prints all messages to standard error,
             FLUX_O_NONBLOCK makes `recv` not wait, FLUX_O_TEST_NOSUB makes `event_subscribe` and
             `event_unsubscribe` do nothing, FLUX_O_MATCHDEBUG reports late responses.
-            FLUX_O_RPCTRACK and FLUX_O_NOREQUEUE are accepted and have no effect.
-        handle: A connector to use in place of opening a URI.
+            FLUX_O_RPCTRACK and FLUX_O_NOREQUEUE have an effect on handles over libflux-core only.
+        handle: In place of opening a URI: a ``flux_t *`` made by C code, which is closed with this
+            handle, or a connector.
 
     Raises:
         OSError: ENOENT, no such broker socket or unknown scheme; EINVAL, malformed URI or unknown
             flags; ECONNREFUSED, nobody listens; EPERM, the broker does not admit this user;
             ECONNRESET, ETIMEDOUT or EPROTO, what answers does not greet as a broker does, or ssh
-            failed.
+            failed; ENOSYS, libflux-core is needed and cannot be used.
+        TypeError: The handle is something else.
     """
 
     #: Per-thread state of the reactors, see `flux.core.reactor.ThreadState`.
@@ -110,14 +113,18 @@ class Flux(Wrapper):
         self,
         url: str | bytes | os.PathLike[str] | None = None,
         flags: int = 0,
-        handle: Connector | None = None,
+        handle: Any = None,
     ) -> None:
         if flags & ~_OPEN_FLAGS:
             raise OSError(errno.EINVAL, f"unknown FLUX_O_* flags {flags & ~_OPEN_FLAGS:#x}")
-        if handle is not None:
+        if handle is None or is_null(handle):
+            session = _open(None if is_null(url) else _uri.to_str(url), flags)
+        elif hasattr(handle, "recv"):
             session = Session(handle, type(handle).__name__, flags)
         else:
-            session = _open(_uri.to_str(url), flags)
+            from flux._cobjects import adopt_handle
+
+            session = Session(adopt_handle(handle), "the flux_t", flags)
         self._setup(session, Dispatcher(session, session.ready))
 
     def _setup(self, session: Session, dispatcher: Dispatcher) -> None:
@@ -128,6 +135,27 @@ class Flux(Wrapper):
         self._active_watchers: set[Watcher] = set()
         self._cached_config: Any = None
         self._appname: str | None = None
+        if session.shared is not None:
+            from flux._cobjects import add_functions
+
+            add_functions(self)
+
+    @property
+    def handle(self) -> Any:
+        """The ``flux_t *`` of a handle over libflux-core, or None once it is closed.
+
+        Raises:
+            AttributeError: The handle is not over libflux-core.
+        """
+        if self._session.shared is None:
+            raise AttributeError(
+                f"the handle for {self._session.uri} speaks the Flux protocol itself and has no "
+                "flux_t; open it as libflux+URI to call C functions with it"
+            )
+        from flux._cobjects import share
+
+        share(self._session)
+        return self._session.connector.handle  # type: ignore[attr-defined]
 
     def clone(self) -> Flux:
         """Return another handle on the same connection, with a reactor of its own.
@@ -304,9 +332,18 @@ class Flux(Wrapper):
 
         Raises:
             OSError: EINVAL, no topic.
+            ValueError: The topic is not a string.
         """
         msg = Message(FLUX_MSGTYPE_REQUEST)
-        msg.topic = encode_topic(topic)
+        try:
+            msg.topic = encode_topic(topic)
+        except TypeError:
+            signature = "request_encode(topic, payload)"
+            if payload is None:
+                raise WrongNumArguments("request_encode", signature, 2, (topic,)) from None
+            raise InvalidArguments(
+                "request_encode", signature, (topic, payload), "the topic is not a string"
+            ) from None
         msg.payload = payload
         return msg
 
@@ -790,13 +827,17 @@ class Flux(Wrapper):
             self.get_reactor().attach(self._dispatcher)
 
 
+# Not by inheritance: a `Wrapper` looks up what it has not, and that costs all of its attributes.
+Wrapper.register(Flux)
+
+
 def _open(uri: str | None, flags: int) -> Session:
     """Open a URI, native or path-like."""
     levels = None if uri is None else _uri.levels_up(uri)
     try:
         if levels is None:
             native = _uri.default() if uri is None else uri
-            return Session(open_uri(_uri.parse(native)), native, flags)
+            return Session(open_uri(_uri.parse(native), flags), native, flags)
         handle = Flux(flags=flags)
         levels = min(levels, int(handle.attr_get("instance-level")))
         while levels > 0:
