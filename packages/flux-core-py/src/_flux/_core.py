@@ -130,12 +130,6 @@ def library() -> Found:
     return lib._found
 
 
-def is_null(value: object) -> bool:
-    """Return True for a null pointer of cffi, without loading cffi to find out."""
-    backend = sys.modules.get("_cffi_backend")
-    return backend is not None and isinstance(value, backend.FFI.CData) and not value
-
-
 def check_pointer(value: object, ctype: str, or_else: str) -> None:
     """Check that a value is a pointer of a certain type, without loading cffi to find out.
 

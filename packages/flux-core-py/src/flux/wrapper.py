@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from abc import ABCMeta
 from functools import partial
 from types import TracebackType
@@ -84,6 +85,12 @@ class InvalidArguments(ValueError, TypeError):  # noqa: N818 - the name of the o
 
     def __init__(self, name: str, signature: str, received: tuple[Any, ...], reason: str) -> None:
         super().__init__(f"{name}{received!r}: {reason}; it is declared {signature}")
+
+
+def is_null(value: object) -> bool:
+    """Return True for a null pointer of cffi, without loading cffi to find out."""
+    backend = sys.modules.get("_cffi_backend")
+    return backend is not None and isinstance(value, backend.FFI.CData) and not value
 
 
 class FunctionWrapper:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
-from _flux._core import is_null
 from flux import _uri
 from flux._connector import open_uri
 from flux._dispatcher import Dispatcher
@@ -56,7 +55,7 @@ from flux.core.watchers import (
 )
 from flux.message import Message, encode_topic
 from flux.rpc import RPC
-from flux.wrapper import InvalidArguments, Wrapper, WrongNumArguments
+from flux.wrapper import InvalidArguments, Wrapper, WrongNumArguments, is_null
 
 if TYPE_CHECKING:
     from typing_extensions import Self
