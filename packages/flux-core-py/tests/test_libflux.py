@@ -175,6 +175,12 @@ class TestURIs:
         with pytest.raises(OSError, match="cannot be loaded"):
             flux.Flux("loop://")
 
+    def test_the_environment_cannot_ask_for_what_there_is_not(self, monkeypatch):
+        monkeypatch.setenv("FLUX_HANDLE_CONNECTOR", "zeromq")
+        with pytest.raises(OSError, match="FLUX_HANDLE_CONNECTOR=zeromq") as caught:
+            flux.Flux("loop://")
+        assert caught.value.errno == errno.EINVAL
+
 
 class TestNativeObjects:
     """Handles, messages and futures that are not C objects."""

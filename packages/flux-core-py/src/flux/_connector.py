@@ -158,8 +158,11 @@ def open_uri(uri: URI, flags: int = 0) -> Connector:
         OSError: ENOENT, unknown scheme or no such socket; EINVAL, a malformed URI; ETIMEDOUT,
             no greeting; otherwise what the system or the broker reports.
     """
+    wanted = os.environ.get("FLUX_HANDLE_CONNECTOR", "native")
+    if wanted not in ("native", "libflux"):
+        raise OSError(errno.EINVAL, f"FLUX_HANDLE_CONNECTOR={wanted} is not native or libflux")
     opener = _OPENERS.get(uri.scheme)
-    if opener is None or os.environ.get("FLUX_HANDLE_CONNECTOR") == "libflux":
+    if opener is None or wanted == "libflux":
         return _open_libflux(uri, flags)
     credentials = _testing_credentials()
     if credentials and uri.scheme != "local":
