@@ -25,7 +25,8 @@ BESIDE: dict[str, tuple[str, ...]] = {
 def main(dist: Path, third_party: Path) -> None:
     """Run all tests, and exit with an error if any fail."""
     groups = tomlkit.parse((ROOT / "pyproject.toml").read_text("utf-8")).unwrap()
-    tools = [tool for tool in groups["dependency-groups"]["test"] if isinstance(tool, str)]
+    groups = groups["dependency-groups"]
+    tools = [*groups["backend"], *(tool for tool in groups["test"] if isinstance(tool, str))]
     wheels = {wheel.name: wheel for wheel in read_wheels(dist)}
     expect(wheels.keys() == BESIDE.keys(), "BESIDE names other distributions than packages/")
     failed = []
