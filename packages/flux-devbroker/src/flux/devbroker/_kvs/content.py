@@ -26,6 +26,7 @@ class ContentService(Service):
     def __init__(self, h: Flux, instance: Instance) -> None:
         super().__init__(h, instance)
         self._db = open_database(instance)
+        instance.attributes.values["content.hash"] = "sha1"
 
     def close(self) -> None:
         """Close the database."""
