@@ -192,6 +192,11 @@ def test_a_broker_does_not_take_the_place_of_one_that_runs(tmp_path):
         assert handle.rpc("broker.ping", {"seq": 1}).get()["seq"] == 1
 
 
+def test_who_shuts_a_broker_down_is_answered():
+    with Broker() as broker, broker.handle() as handle:
+        handle.rpc("shutdown.start").get()
+
+
 def test_brokers_side_by_side_are_strangers():
     with Broker() as one, Broker() as other, one.handle() as first, other.handle() as second:
         first.rpc("attr.set", {"name": "test.a", "value": "1"}).get()

@@ -109,11 +109,12 @@ class ShutdownService(Service):
         if state.number != RUN:
             text = f"shutdown cannot be initiated in state {STATES[state.number]}"
             raise RequestError(errno.EINVAL, text)
-        self.instance.shutdown()
         if msg.bits & FLUX_MSGFLAG_STREAMING:
             self._followers.append((msg, loglevel))
         else:
+            # First, as there may be nothing that the end of the broker has to wait for.
             self.handle.respond(msg)
+        self.instance.shutdown()
 
     def disconnect(self, msg: Message) -> None:
         """Forget a client that is gone."""
