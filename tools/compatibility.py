@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +19,72 @@ PAGE = Path("docs/compatibility.md")
 BEGIN = "<!-- results: begin -->"
 END = "<!-- results: end -->"
 
-CELL_HEAD = ("broker", "ranks", "connector", "Python", "passed", "failed", "not applicable", "run")
-COMMAND_HEAD = ("on the development broker", "", "")
+CELL_HEAD = ("broker", "ranks", "connector", "Python", "passed", "failed", "not applicable", "ours")
+PROGRAM_HEAD = ("program of flux-core", "works", "notes")
 
-_WORDS = {"works": "yes", "fails": "no"}
+#: What a row may say of a program: what its test shows, if that holds.
+WORKS = {"works": "yes", "fails": "no", "unknown": "its test fails"}
+
+Record = dict[str, Any]
+Row = tuple[str, ...]
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def table(head: Row, rows: Iterable[Row]) -> list[str]:
     """Return the lines of a table in Markdown."""
     lines = [head, ("---",) * len(head), *rows]
     return [
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+        f"| {' | '.join(text.replace('|', chr(92) + '|') for text in line)} |" for line in lines
     ]
 
 
-def cell_row(record: dict[str, Any]) -> tuple[str, ...]:
-    """Return the row of a run of the scenarios."""
-    cell, groups = record["cell"], record["groups"].values()
-    connector = cell["connector"]
-    if cell["library"]:
-        connector += f" ({cell['library']})"
-    apart: dict[str, int] = {}
-    for group in groups:
-        for reason, count in group["not_applicable"].items():
-            apart[reason] = apart.get(reason, 0) + count
-    return (
-        f"{cell['broker']} {cell['version']}",
-        str(cell["ranks"]),
-        connector,
-        cell["python"],
-        str(sum(group["passed"] for group in groups)),
-        str(sum(group["failed"] for group in groups)),
-        ", ".join(f"{count}: {reason}" for reason, count in sorted(apart.items())),
-        f"{cell['ours']}, {cell['date']}",
-    )
-
-
-def render(records: list[dict[str, Any]]) -> str:
-    """Return what goes between the markers."""
-    cells = sorted(cell_row(record) for record in records if not record["commands"])
-    lines = ["## Scenarios by cell", "", *table(CELL_HEAD, cells)]
+def cell_rows(records: Iterable[Record]) -> list[Row]:
+    """Return the rows of the runs of the scenarios; one for all Pythons that fared alike."""
+    pythons: dict[Row, list[str]] = {}
     for record in records:
-        if not record["commands"]:
-            continue
-        cell = record["cell"]
-        lines += ["", "## Programs of flux-core on the development broker", ""]
-        lines += [f"flux-core {cell['official']} on {cell['broker']} {cell['version']}.", ""]
-        rows = [(f"{c['command']}", _WORDS[c["outcome"]], c["note"]) for c in record["commands"]]
-        lines += table(("program", "works", "notes"), rows)
+        cell, groups = record["cell"], record["groups"].values()
+        apart: Counter[str] = Counter()
+        for group in groups:
+            apart.update(group["not_applicable"])
+        library = f" ({cell['library']})" if cell["library"] else ""
+        row = (
+            f"{cell['broker']} {cell['version']}",
+            str(cell["ranks"]),
+            f"{cell['connector']}{library}",
+            str(sum(group["passed"] for group in groups)),
+            str(sum(group["failed"] for group in groups)),
+            ", ".join(f"{count}: {reason}" for reason, count in sorted(apart.items())),
+            f"{cell['ours']} of {cell['date']}",
+        )
+        pythons.setdefault(row, []).append(cell["python"])
+    return [
+        (*row[:3], ", ".join(sorted(found, key=version_key)), *row[3:])
+        for row, found in sorted(pythons.items())
+    ]
+
+
+def version_key(version: str) -> list[int]:
+    """Return what to sort a Python's version by."""
+    return [int(part) for part in version.split(".")]
+
+
+def render(records: Sequence[Record]) -> str:
+    """Return what goes between the markers."""
+    lines = table(CELL_HEAD, cell_rows(record for record in records if not record["commands"]))
+    for record in records:
+        if record["commands"]:
+            cell = record["cell"]
+            text = (
+                f"Programs of flux-core {cell['official']} on {cell['broker']} {cell['version']}:"
+            )
+            lines += ["", text, "", *table(PROGRAM_HEAD, map(program_row, record["commands"]))]
     return "\n".join(lines)
+
+
+def program_row(command: Record) -> Row:
+    """Return the row of a program."""
+    name = command["command"]
+    shown = f"`{name}`" if name.startswith("flux ") else name
+    return shown, WORKS[command["outcome"]], command["note"]
 
 
 def insert(page: str, text: str) -> str:

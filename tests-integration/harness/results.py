@@ -18,6 +18,9 @@ import pytest
 WORKS = "works"
 FAILS = "fails"
 
+#: What a test that fails has shown of its program.
+UNKNOWN = "unknown"
+
 
 class Group:
     """The scenarios of one file."""
@@ -53,21 +56,23 @@ class Results:
             # At most once, as a test that fails may fail to clean up as well.
             if not item.stash.get(_COUNTED, False):
                 group.failed += 1
+                self._note_commands(item, holds=False)
             item.stash[_COUNTED] = True
         elif report.skipped:
             group.not_applicable[_reason(report)] += 1
         elif report.when == "teardown" and not item.stash.get(_COUNTED, False):
             if item.stash.get(_CALLED, False):
                 group.passed += 1
-                self._note_commands(item)
+                self._note_commands(item, holds=True)
         elif report.when == "call":
             item.stash[_CALLED] = True
         return report
 
-    def _note_commands(self, item: pytest.Item) -> None:
+    def _note_commands(self, item: pytest.Item, holds: bool) -> None:
         for mark in item.iter_markers("command"):
             name, outcome, note = mark.args
-            self._commands.append({"command": name, "outcome": outcome, "note": note})
+            shown = outcome if holds else UNKNOWN
+            self._commands.append({"command": name, "outcome": shown, "note": note})
 
     def pytest_sessionfinish(self) -> None:
         """Write the file, unless nothing has run."""

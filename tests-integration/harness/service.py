@@ -31,13 +31,14 @@ class Service:
         self.name = name
         self._connect = connect
         self._ready = threading.Event()
+        self._is_serving = False
         self._error: BaseException | None = None
         self._notes: list[Any] = []
         self._streams: dict[tuple[str | None, int], Message] = {}
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()
         self._ready.wait()
-        if self._error is not None:
+        if not self._is_serving:
             self.stop()
 
     def _run(self) -> None:
@@ -47,6 +48,7 @@ class Service:
                 topic = f"{self.name}.*"
                 watcher = handle.msg_watcher_create(self._serve, FLUX_MSGTYPE_REQUEST, topic)
                 with watcher:
+                    self._is_serving = True
                     self._ready.set()
                     handle.reactor_run()
         except BaseException as exc:

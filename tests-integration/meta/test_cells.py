@@ -32,7 +32,9 @@ def run_tests(*options: str, part: str = "scenarios") -> subprocess.CompletedPro
         (("--connector=carrier-pigeon",), "invalid choice: 'carrier-pigeon'"),
     ],
 )
-def test_a_cell_that_cannot_run_fails_with_one_message(options, complaint):
+def test_a_cell_that_cannot_run_fails_with_one_message(
+    options: tuple[str, ...], complaint: str
+) -> None:
     done = run_tests(*options)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert complaint in done.stderr
@@ -40,13 +42,13 @@ def test_a_cell_that_cannot_run_fails_with_one_message(options, complaint):
     assert "failed" not in done.stdout
 
 
-def test_official_programs_that_are_not_there():
+def test_official_programs_that_are_not_there() -> None:
     done = run_tests(part="official")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "flux-core is missing" in done.stderr
 
 
-def test_the_header_names_the_cell(tmp_path):
+def test_the_header_names_the_cell(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     done = run_tests("-k", "knows_where_it_is", f"--results={results}")
     assert done.returncode == 0, done.stdout + done.stderr
