@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -74,6 +74,8 @@ class Cell:
         self._flux = find_flux(prefix) if broker == "flux-core" else ""
         if ranks > 1 and broker != "flux-core":
             raise UnavailableError(f"--ranks={ranks} is for --broker=flux-core, not {broker}")
+        if connector == "libflux":
+            _offer_library(prefix)
         self._scratch = Path(tempfile.mkdtemp(prefix="flux-"))
         try:
             self.loader = self._make_loader()
@@ -200,6 +202,14 @@ class Cell:
             self.instance.stop()
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _offer_library(prefix: str | None) -> None:
+    """Have the library of the flux-core that is used found, by us and by the programs we start."""
+    # Without a flux-core the library may be in one of the other places where it is looked for.
+    with suppress(UnavailableError):
+        directory = os.path.dirname(find_flux(prefix))
+        os.environ["PATH"] = os.pathsep.join((directory, os.environ.get("PATH", os.defpath)))
 
 
 def loaded_library() -> str | None:
