@@ -30,7 +30,7 @@ LEFT = pytest.StashKey[list[leftovers.Process]]()
 TEST_LIMIT = 50
 
 #: Seconds for what a session started to be gone once it was told to go.
-GONE_LIMIT = 20.0
+GONE_LIMIT = 10.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(module)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Complete the results, end what the session shared, and see whether anything outlived it."""
     config = session.config
