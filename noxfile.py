@@ -62,13 +62,17 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-def leave_out_unless_named(session: nox.Session) -> None:
-    """Skip a session that needs flux-core where there is none, unless it was asked for by name."""
-    named = any("(" in word or word.startswith("official") for word in sys.argv[1:])
+def leave_out_unless_named(session: nox.Session, name: str) -> None:
+    """Skip a session that needs flux-core where there is none, unless it was asked for by name.
+
+    Args:
+        session: The session.
+        name: What a name on the command line begins with, if it is for this session alone.
+    """
     try:
         find_flux()
     except UnavailableError as exc:
-        if not named:
+        if not any(word.startswith(name) for word in sys.argv[1:]):
             session.skip(f"left out: {exc}")
 
 
@@ -80,7 +84,7 @@ def integration(session: nox.Session, broker: str, connector: str) -> None:
     Without a cell those that can run here are run, and the others are named.
     """
     if (broker, connector) != NATIVE_CELL:
-        leave_out_unless_named(session)
+        leave_out_unless_named(session, "integration(")
     wanted.append((broker, connector))
     for python in PYTHONS:
         session.notify(f"scenarios-{python}")
@@ -109,7 +113,7 @@ def scenarios(session: nox.Session) -> None:
 @nox.session(tags=["integration"])
 def official(session: nox.Session) -> None:
     """Run programs of flux-core on the development broker; arguments after `--` go to pytest."""
-    leave_out_unless_named(session)
+    leave_out_unless_named(session, "official")
     install_tools(session, "test")
     install_packages(session, "--editable")
     results = f"--results={RESULTS / 'official.json'}"
