@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from flux import Flux
+from flux.job import event_wait
 from harness.fluxcore import SESSION_VARIABLE
 
 
@@ -25,3 +27,9 @@ def jobspec(*command: str, **environ: str) -> dict[str, Any]:
         "tasks": [{"command": list(command), "slot": "task", "count": {"per_slot": 1}}],
         "attributes": {"system": {"duration": 0, "cwd": "/", "environment": environ}},
     }
+
+
+def wait_output(handle: Flux, jobid: int) -> None:
+    """Wait until a job has an eventlog of its output, which is not yet so when it starts."""
+    event_wait(handle, jobid, "start")
+    event_wait(handle, jobid, "shell.init", "guest.exec.eventlog")

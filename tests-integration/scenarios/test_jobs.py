@@ -11,7 +11,7 @@ from flux import Flux
 from flux.job import JobException, JobID, event_wait
 from flux.job.wait import wait
 from harness.cell import Cell
-from harness.jobs import jobspec
+from harness.jobs import jobspec, wait_output
 
 
 def test_a_job_runs_to_its_end(handle: Flux) -> None:
@@ -33,7 +33,7 @@ def test_a_job_that_fails_says_so(handle: Flux) -> None:
 
 def test_its_output(handle: Flux) -> None:
     jobid = flux.job.submit(handle, jobspec("sh", "-c", "echo out; echo err >&2"))
-    event_wait(handle, jobid, "start")
+    wait_output(handle, jobid)
     output = [
         (event.context["stream"], event.context["data"])
         for event in flux.job.event_watch(handle, jobid, "guest.output")
@@ -80,7 +80,7 @@ def test_a_pending_job_is_cancelled(handle: Flux) -> None:
 def test_a_signal_reaches_the_tasks(handle: Flux) -> None:
     script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"
     jobid = flux.job.submit(handle, jobspec("sh", "-c", script))
-    event_wait(handle, jobid, "start")
+    wait_output(handle, jobid)
     event_wait(handle, jobid, "data", "guest.output")
     flux.job.kill(handle, jobid, signal.SIGUSR1)
     assert event_wait(handle, jobid, "finish").context["status"] == 5 << 8
