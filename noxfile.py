@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import nox
+import nox.command
+
+sys.path.insert(0, "tests-integration")
+from harness.fluxcore import UnavailableError, find_flux
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "typecheck", "tests", "tools", "build", "minimums"]
@@ -13,6 +18,23 @@ nox.options.sessions = ["lint", "typecheck", "tests", "tools", "build", "minimum
 PACKAGES = sorted(path.parent for path in Path("packages").glob("*/pyproject.toml"))
 PROJECTS = {package: nox.project.load_toml(package / "pyproject.toml") for package in PACKAGES}
 PYTHONS = nox.project.python_versions(PROJECTS[PACKAGES[0]])
+
+
+#: The cells of the integration tests: brokers and connectors.
+CELLS = [
+    nox.param("devbroker", "native", id="broker='devbroker'"),
+    nox.param("devbroker", "libflux", id="broker='devbroker', connector='libflux'"),
+    nox.param("flux-core", "native", id="broker='flux-core'"),
+    nox.param("flux-core", "libflux", id="broker='flux-core', connector='libflux'"),
+]
+
+NATIVE_CELL = ("devbroker", "native")
+
+#: The cells that were asked for.  One environment for each Python serves them all.
+wanted: list[tuple[str, str]] = []
+
+#: Where runs of the integration tests leave their results.
+RESULTS = Path("results")
 
 
 def group(name: str) -> list[str]:
@@ -48,6 +70,70 @@ def tests(session: nox.Session) -> None:
     install_tools(session, "test")
     install_packages(session, "--editable")
     session.run("pytest", *session.posargs)
+
+
+def leave_out_unless_named(session: nox.Session, name: str) -> None:
+    """Skip a session that needs flux-core where there is none, unless it was asked for by name.
+
+    Args:
+        session: The session.
+        name: What a name on the command line begins with, if it is for this session alone.
+    """
+    try:
+        find_flux()
+    except UnavailableError as exc:
+        if not any(word.startswith(name) for word in sys.argv[1:]):
+            session.skip(f"left out: {exc}")
+
+
+@nox.session(tags=["integration"])
+@nox.parametrize(("broker", "connector"), CELLS)
+def integration(session: nox.Session, broker: str, connector: str) -> None:
+    """Have `scenarios` run a cell with each Python; arguments after `--` go to pytest.
+
+    Without a cell those that can run here are run, and the others are named.
+    """
+    if (broker, connector) != NATIVE_CELL:
+        leave_out_unless_named(session, "integration(")
+    wanted.append((broker, connector))
+    for python in PYTHONS:
+        session.notify(f"scenarios-{python}")
+
+
+@nox.session(python=PYTHONS, default=False)
+def scenarios(session: nox.Session) -> None:
+    """Run the integration tests of the cells that `integration` was asked for, or of the first."""
+    install_tools(session, "test")
+    install_packages(session, "--editable")
+    failed = []
+    for broker, connector in wanted or [NATIVE_CELL]:
+        for ranks in (1, 4) if broker == "flux-core" else (1,):
+            results = RESULTS / f"{broker}-{ranks}-{connector}-{session.python}.json"
+            cell = (f"--broker={broker}", f"--connector={connector}", f"--ranks={ranks}")
+            command = ("pytest", "tests-integration/scenarios", f"--results={results}", *cell)
+            try:
+                session.run(*command, *session.posargs)
+            except nox.command.CommandFailed:
+                # The other cells are of interest all the same.
+                failed.append(" ".join(cell))
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
+
+
+@nox.session(tags=["integration"])
+def official(session: nox.Session) -> None:
+    """Run programs of flux-core on the development broker; arguments after `--` go to pytest."""
+    leave_out_unless_named(session, "official")
+    install_tools(session, "test")
+    install_packages(session, "--editable")
+    results = f"--results={RESULTS / 'official.json'}"
+    session.run("pytest", "tests-integration/official", results, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def compatibility(session: nox.Session) -> None:
+    """Put the results of the last integration tests into docs/compatibility.md."""
+    session.run(sys.executable, "tools/compatibility.py", str(RESULTS))
 
 
 @nox.session

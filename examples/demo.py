@@ -18,7 +18,7 @@ from typing import Any
 import flux
 import flux.constants
 import flux.job
-from flux.job.event import event_watch
+from flux.job.event import event_wait, event_watch
 from flux.job.wait import wait
 
 HERE = Path(__file__).parent
@@ -149,6 +149,8 @@ def jobs(handle: flux.Flux) -> None:
     for event in event_watch(handle, jobid):
         show(f"{event.name} {event.context_string}")
         if event.name == "start":
+            # The eventlog of its output is there from this event of the job's shell on.
+            event_wait(handle, jobid, "shell.init", "guest.exec.eventlog")
             say("   It runs. What it prints, as it prints it:")
             for output in event_watch(handle, jobid, "guest.output"):
                 if "data" in output.context:

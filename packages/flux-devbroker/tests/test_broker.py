@@ -176,6 +176,27 @@ def test_programs_find_the_broker_and_the_flux_command_through_the_environment()
     assert output.stdout.strip() == broker.uri
 
 
+def test_a_broker_takes_the_place_of_one_that_crashed(tmp_path):
+    rundir = {"rundir": str(tmp_path)}
+    Broker(attributes=rundir).kill()
+    assert (tmp_path / "local-0").is_socket()
+    with Broker(attributes=rundir) as broker, broker.handle() as handle:
+        assert handle.rpc("broker.ping", {"seq": 1}).get()["seq"] == 1
+
+
+def test_a_broker_does_not_take_the_place_of_one_that_runs(tmp_path):
+    rundir = {"rundir": str(tmp_path)}
+    with Broker(attributes=rundir) as broker, broker.handle() as handle:
+        with pytest.raises(BrokerError, match="Address already in use"):
+            Broker(attributes=rundir)
+        assert handle.rpc("broker.ping", {"seq": 1}).get()["seq"] == 1
+
+
+def test_who_shuts_a_broker_down_is_answered():
+    with Broker() as broker, broker.handle() as handle:
+        handle.rpc("shutdown.start").get()
+
+
 def test_brokers_side_by_side_are_strangers():
     with Broker() as one, Broker() as other, one.handle() as first, other.handle() as second:
         first.rpc("attr.set", {"name": "test.a", "value": "1"}).get()

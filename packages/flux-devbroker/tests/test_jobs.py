@@ -108,6 +108,41 @@ def test_a_job_finds_its_environment(flux_handle, flux_broker):
     assert not os.path.exists(env["FLUX_JOB_TMPDIR"])
 
 
+def test_a_job_finds_the_files_of_its_jobspec(flux_handle):
+    script = "#!/bin/sh\necho in the script; cat $(dirname $0)/data/bytes\n"
+    files = {
+        "script": {"mode": 0o100700, "data": script, "encoding": "utf-8"},
+        "data/bytes": {"mode": 0o100644, "data": "Ynl0ZXMK", "encoding": "base64"},
+    }
+    jobid = submit(flux_handle, ["{{tmpdir}}/script"], files=files)
+    assert output(flux_handle, jobid) == "in the script\nbytes\n"
+    assert status(flux_handle, jobid) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("../escaped", {"data": "", "encoding": "utf-8"}),
+        ("/tmp/escaped", {"data": "", "encoding": "utf-8"}),
+        ("odd", {"data": "", "encoding": "rot13"}),
+        ("odd", {"data": "not base64!", "encoding": "base64"}),
+        ("odd", "text"),
+    ],
+)
+def test_a_job_whose_files_are_wrong_does_not_start(flux_handle, name, file):
+    jobid = submit(flux_handle, ["true"], files={name: file})
+    with pytest.raises(flux.job.JobException, match=f"{name}: is not a"):
+        flux.job.event_wait(flux_handle, jobid, "clean")
+    flux.job.event_wait(flux_handle, jobid, "clean", raiseJobException=False)
+
+
+def test_templates_in_a_command(flux_handle):
+    words = "{{id}} {{id.dec}} {{task.rank}} {{ntasks}} {{unknown}}"
+    jobid = submit(flux_handle, ["echo", *words.split()], ntasks=2)
+    shown = {f"{jobid.f58plain} {int(jobid)} {rank} 2 {{{{unknown}}}}" for rank in range(2)}
+    assert set(output(flux_handle, jobid).splitlines()) == shown
+
+
 def test_jobs_wait_for_cores_in_order(impatient):
     handle = impatient.handle()
     first = submit(handle, ["sleep", "30"], cores=2)

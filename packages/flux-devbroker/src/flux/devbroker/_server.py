@@ -103,6 +103,8 @@ class Server:
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            if _is_abandoned(path):
+                os.unlink(path)
             sock.bind(path)
             # Whoever may reach the directory may connect; who is admitted is decided then.
             os.chmod(path, 0o777)
@@ -182,6 +184,19 @@ class Server:
                 os.unlink(self.path)
             except OSError:
                 pass
+
+
+def _is_abandoned(path: str) -> bool:
+    """Whether a socket is what a broker that crashed has left behind: nobody listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            # There is nothing at the path, or nothing that we know.
+            pass
+    return False
 
 
 def _greet(sock: socket.socket, errnum: int) -> bool:

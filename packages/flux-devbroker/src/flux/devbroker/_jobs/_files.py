@@ -68,8 +68,16 @@ def _mode(options: dict[str, Any]) -> str:
     return "ab" if _request.table(options, "output").get("mode") == "append" else "wb"
 
 
-def expand(path: str, run: Run) -> str:
-    """Return a path with its templates, such as ``{{id}}``, filled in."""
+def expand(text: str, run: Run, rank: int | None = None) -> str:
+    """Return a path or a task's argument with its templates, such as ``{{id}}``, filled in.
+
+    Args:
+        text: The path or argument.
+        run: The job.
+        rank: The task that it is for, if only one.
+    """
+    if "{{" not in text:
+        return text
     job = run.job
     values = {
         "id": f58plain(job.id),
@@ -81,6 +89,12 @@ def expand(path: str, run: Run) -> str:
         "id.dothex": dothex(job.id),
         "name": _request.name(job.spec),
         "size": str(job.request.ntasks),
+        "ntasks": str(job.request.ntasks),
+        "nnodes": "1",
         "node.id": "0",
+        "node.name": run.hostname,
+        "tmpdir": run.tmpdir or "",
     }
-    return _TEMPLATE.sub(lambda match: values.get(match[1], match[0]), path)
+    if rank is not None:
+        values.update({"taskid": str(rank), "task.id": str(rank), "task.rank": str(rank)})
+    return _TEMPLATE.sub(lambda match: values.get(match[1], match[0]), text)

@@ -12,12 +12,13 @@ from orjson import loads
 
 from flux.devbroker._jobs import _eventlog, _request, _states
 from flux.devbroker._jobs._eventlog import Log
-from flux.devbroker._jobs._files import open_files
+from flux.devbroker._jobs._files import expand, open_files
 from flux.devbroker._jobs._fluid import f58plain
 from flux.devbroker._jobs._fsd import parse_duration
 from flux.devbroker._jobs._job import Job
 from flux.devbroker._jobs._output import LineBuffer, data_event, input_header, output_header
 from flux.devbroker._jobs._process import STREAMS, Task
+from flux.devbroker._jobs._stage import stage
 
 if TYPE_CHECKING:
     from flux.devbroker._jobs._core import Core
@@ -51,6 +52,8 @@ class Run:
 
     Attributes:
         service: Name of the service that takes its input.
+        hostname: Where it runs.
+        tmpdir: A directory for the job alone, None before it starts.
     """
 
     def __init__(self, core: Core, executor: Executor, job: Job) -> None:
@@ -58,6 +61,7 @@ class Run:
         self._executor = executor
         self.job = job
         self.service = f"{job.userid}-shell-{f58plain(job.id)}"
+        self.hostname = core.hostname
         self.tasks: list[Task] = []
         self.input: Log
         self.output: Log
@@ -70,7 +74,7 @@ class Run:
         self._cancelling = False
         self._ending = False
         self._stops: dict[str, Callable[[], None]] = {}
-        self._tmpdir: str | None = None
+        self.tmpdir: str | None = None
 
     def _log(self, path: str) -> Log:
         log = self.job.guest[path] = self._core.machine.new_log(self.job.id, f"guest.{path}")
@@ -108,11 +112,18 @@ class Run:
         context = {"service": self.service, "leader-rank": 0, "size": 1}
         try:
             cwd = self._directory(spec)
+            self._make_tmpdir(spec)
             with open_files(self, spec, cwd) as files:
                 self._event("shell.init", context)
                 self._start_tasks(spec, cwd, files)
         except OSError as exc:
             self._fail(f"{exc.filename or 'job'}: {exc.strerror}", 1)
+
+    def _make_tmpdir(self, spec: dict[str, Any]) -> None:
+        rundir = self._core.instance.attributes.values["rundir"]
+        self.tmpdir = os.path.join(rundir, f"jobtmp-0-{f58plain(self.job.id)}")
+        os.mkdir(self.tmpdir, 0o700)
+        stage(spec, self.tmpdir)
 
     def _directory(self, spec: dict[str, Any]) -> str:
         cwd = _request.system(spec).get("cwd")
@@ -146,7 +157,7 @@ class Run:
             task = Task(self._core.manager, rank, self._on_output, self._on_exit, self._on_complete)
             env = dict(environment, FLUX_TASK_RANK=str(rank), FLUX_TASK_LOCAL_ID=str(rank))
             try:
-                task.start(argv, env, cwd, files)
+                task.start([expand(word, self, rank) for word in argv], env, cwd, files)
             except (OSError, ValueError) as exc:
                 code = NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE
                 why = getattr(exc, "strerror", None) or str(exc)
@@ -161,13 +172,10 @@ class Run:
 
     def _environment(self, spec: dict[str, Any]) -> dict[str, str]:
         job, name = self.job, f58plain(self.job.id)
+        assert self.tmpdir is not None
         given = _request.system(spec).get("environment") or {}
         env = {key: value for key, value in given.items() if isinstance(value, str)}
         env.pop("FLUX_PROXY_REMOTE", None)
-        self._tmpdir = os.path.join(
-            self._core.instance.attributes.values["rundir"], f"jobtmp-0-{name}"
-        )
-        os.mkdir(self._tmpdir, 0o700)
         env.update(
             FLUX_URI=self._core.instance.uri,
             FLUX_KVS_NAMESPACE=f"job-{job.id}",
@@ -175,7 +183,7 @@ class Run:
             FLUX_JOB_ID_PATH=f"/{name}",
             FLUX_JOB_SIZE=str(job.request.ntasks),
             FLUX_JOB_NNODES="1",
-            FLUX_JOB_TMPDIR=self._tmpdir,
+            FLUX_JOB_TMPDIR=self.tmpdir,
         )
         return env
 
@@ -313,8 +321,8 @@ class Run:
         for stop in self._stops.values():
             stop()
         self._stops.clear()
-        if self._tmpdir is not None:
-            shutil.rmtree(self._tmpdir, ignore_errors=True)
+        if self.tmpdir is not None:
+            shutil.rmtree(self.tmpdir, ignore_errors=True)
         if status is not None:
             self._event("complete", {"status": status})
             self._event("done")

@@ -109,11 +109,13 @@ class ShutdownService(Service):
         if state.number != RUN:
             text = f"shutdown cannot be initiated in state {STATES[state.number]}"
             raise RequestError(errno.EINVAL, text)
-        self.instance.shutdown()
-        if msg.bits & FLUX_MSGFLAG_STREAMING:
-            self._followers.append((msg, loglevel))
-        else:
+        follows = msg.bits & FLUX_MSGFLAG_STREAMING
+        if not follows:
+            # First, as there may be nothing that the end of the broker has to wait for.
             self.handle.respond(msg)
+        self.instance.shutdown()
+        if follows:
+            self._followers.append((msg, loglevel))
 
     def disconnect(self, msg: Message) -> None:
         """Forget a client that is gone."""

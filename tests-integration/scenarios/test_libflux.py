@@ -1,8 +1,4 @@
-"""What is special about handles over the machine's own libflux-core, on both brokers.
-
-The library is the one that `_flux._core` finds: name it with FLUX_LIBFLUX_CORE, or have the `flux`
-of its installation on PATH.  Without one every test here fails.
-"""
+"""What is special about handles over the machine's own libflux-core.  For its cells alone."""
 
 from __future__ import annotations
 
@@ -17,14 +13,12 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import flux
-from _flux._core import library
 from flux.constants import (
     FLUX_MSGTYPE_EVENT,
     FLUX_MSGTYPE_REQUEST,
@@ -33,7 +27,6 @@ from flux.constants import (
     FLUX_RPC_STREAMING,
 )
 from flux.core.inner import ffi, lib, raw
-from flux.devbroker import Broker
 from flux.future import Future
 from flux.rpc import RPC
 from flux.wrapper import (
@@ -42,62 +35,19 @@ from flux.wrapper import (
     Wrapper,
     WrongNumArguments,
 )
-
-#: Seconds after which a test that waits for something that never comes is ended.
-LIMIT = 60
-
-
-@pytest.fixture(scope="session")
-def libflux() -> str:
-    """Return the library's file, having loaded it."""
-    return library().path
-
-
-@pytest.fixture(scope="module", params=["devbroker", "flux-core"])
-def native_uri(request: pytest.FixtureRequest, libflux: str) -> Iterator[str]:
-    """Start a broker and return its URI."""
-    if request.param == "devbroker":
-        with Broker() as broker:
-            yield broker.uri
-        return
-    command = Path(libflux).resolve().parents[1] / "bin" / "flux"
-    plain = ["-Sbroker.rc1_path=", "-Sbroker.rc3_path="]
-    # It lives until its program's input ends, as it does with this process.
-    script = "echo $FLUX_URI; exec cat >/dev/null"
-    with subprocess.Popen(
-        [command, "start", *plain, "sh", "-c", script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.communicate(timeout=LIMIT)
-    assert process.returncode == 0
+from harness.cell import Cell
 
 
 @pytest.fixture
-def uri(native_uri: str) -> str:
-    """Return the URI of a broker, to be reached through libflux-core."""
-    return f"libflux+{native_uri}"
+def native_uri(cell: Cell) -> str:
+    """The instance, for other ways to connect to it than the cell's."""
+    return cell.instance.uri
 
 
 @pytest.fixture
-def handle(uri: str) -> flux.Flux:
-    """Return a handle over libflux-core."""
-    return flux.Flux(uri)
-
-
-@pytest.fixture(autouse=True)
-def _limit() -> Iterator[None]:
-    def expired(*_args: object) -> None:
-        pytest.fail(f"still waiting after {LIMIT} s")
-
-    previous = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(LIMIT)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+def uri(cell: Cell) -> str:
+    """The instance, through libflux-core."""
+    return cell.uri
 
 
 def ping(handle: flux.Flux, seq: int, pad: str = "") -> RPC:
@@ -265,18 +215,18 @@ class TestEverydayUse:
 
 
 class TestOpening:
-    def test_the_loop_connector_of_the_library(self, libflux):
+    def test_the_loop_connector_of_the_library(self):
         handle: Any = flux.Flux("libflux+loop://")
         handle.send(handle.request_encode("a.b", {"x": 1}))
         assert handle.recv().payload == {"x": 1}
 
-    def test_an_unknown_scheme_is_the_librarys_error(self, libflux):
+    def test_an_unknown_scheme_is_the_librarys_error(self):
         with pytest.raises(OSError, match="Unable to find connector name 'nosuch'") as caught:
             flux.Flux("nosuch://x")
         assert caught.value.errno == errno.ENOENT
         assert "FLUX_LIBFLUX_CORE" not in str(caught.value)
 
-    def test_a_broker_that_is_not_there(self, libflux, tmp_path, monkeypatch):
+    def test_a_broker_that_is_not_there(self, tmp_path, monkeypatch):
         monkeypatch.setenv("FLUX_LOCAL_CONNECTOR_RETRY_COUNT", "0")
         with pytest.raises(OSError, match="Unable to connect to Flux") as caught:
             flux.Flux(f"libflux+local://{tmp_path}/nosuch")
@@ -296,13 +246,13 @@ class TestOpening:
             "assert 'cffi' not in maps"
         )
         environment = {**os.environ, "FLUX_URI": native_uri}
-        subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=LIMIT)
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 class TestLosingTheBroker:
-    def test_everything_outstanding_fails(self, libflux):
-        with Broker() as broker:
-            handle = flux.Flux(f"libflux+{broker.uri}")
+    def test_everything_outstanding_fails(self, cell, rundir):
+        with cell.own_instance(rundir) as instance:
+            handle = cell.connect(instance)
             handle.event_subscribe("x")
             rpc = handle.rpc("service.add", {"service": "forever"})
             rpc.get()
@@ -442,7 +392,7 @@ class TestCFunctions:
         made = flux.Message(handle=raw.flux_request_encode("a.b", '{"x":[1,"ä"]}'))
         assert made.encode() == msg.encode()
 
-    def test_job_ids(self, libflux):
+    def test_job_ids(self):
         jobid = ffi.new("flux_jobid_t *")
         raw.flux_job_id_parse("ƒ1", jobid)
         assert jobid[0] == 0
