@@ -249,20 +249,6 @@ class TestOpening:
         subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
-class TestLosingTheBroker:
-    def test_everything_outstanding_fails(self, cell, rundir):
-        with cell.own_instance(rundir) as instance:
-            handle = cell.connect(instance)
-            handle.event_subscribe("x")
-            rpc = handle.rpc("service.add", {"service": "forever"})
-            rpc.get()
-            forever = handle.rpc("forever.wait")
-        with pytest.raises(ConnectionResetError):
-            forever.get()
-        with pytest.raises(BrokenPipeError):
-            ping(handle, 1)
-
-
 class TestAdoptedHandles:
     def test_it_is_used_and_closed(self, native_uri):
         c_handle = raw.flux_open(native_uri, 0)
