@@ -24,7 +24,7 @@ from weakref import ref
 from flux._codec import TYPE_OFFSET, RequestEncoder, Splitter, decode, encode, payload_of
 from flux._connector import Connector, MemoryConnector
 from flux._future import Failure, Future
-from flux._sigint import Interruptible
+from flux._sigint import Interruptible, uninterrupted
 from flux.constants import (
     FLUX_MSGFLAG_STREAMING,
     FLUX_MSGTYPE_CONTROL,
@@ -195,7 +195,8 @@ class Session:
         out = self._out
         out.append(data)
         if not self._corks or len(out) >= MAX_CORKED:
-            self._flush_all()
+            if uninterrupted(self.flush):
+                self._flush_rest()
             if self.error is not None:
                 raise self._broken_pipe()
 
@@ -203,15 +204,11 @@ class Session:
         assert self.error is not None
         return OSError(errno.EPIPE, f"cannot send to {self.uri}: {self.error.strerror}")
 
-    def _flush_all(self) -> None:
-        """Write all that is to be written.
+    def _flush_rest(self) -> None:
+        """Write what could not be written without waiting.
 
-        Under asyncio the rest of what cannot be written without waiting is left to the driver,
-        which a handle has once something on it is awaited.
+        Under asyncio it is left to the driver, which a handle has once something on it is awaited.
         """
-        with Interruptible(waits=False):
-            if not self.flush():
-                return
         if self.wake is not None:
             self.wake()
         elif not _in_asyncio():
@@ -272,8 +269,8 @@ class Session:
     def uncork(self) -> None:
         """Write at once again."""
         self._corks -= 1
-        if not self._corks and (self._out or self._unsent):
-            self._flush_all()
+        if not self._corks and (self._out or self._unsent) and uninterrupted(self.flush):
+            self._flush_rest()
 
     # -- receiving
 

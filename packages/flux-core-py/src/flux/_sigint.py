@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from signal import SIGINT, default_int_handler
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,6 +22,8 @@ except ImportError:  # an interpreter that is built differently
     from signal import getsignal, signal
 
 _SIGINT = int(SIGINT)
+
+T = TypeVar("T")
 
 #: Longest single poll in milliseconds.  A signal that arrives in the instant between the last
 #: check of the interpreter and the system call does not end the call; it is seen this late.
@@ -44,24 +46,18 @@ class Interruptible:
     """A context in which blocking waits end with KeyboardInterrupt on SIGINT.
 
     Outside the main thread, which alone receives signals, it does nothing.
-
-    Args:
-        waits: False for what does not wait: only Python's own handler is then replaced.  Any other
-            is there to deal with SIGINT in its own way, and goes on with what it interrupts.
     """
 
-    __slots__ = ("_previous", "_seen", "_waiting", "_waits")
+    __slots__ = ("_previous", "_seen", "_waiting")
 
-    def __init__(self, waits: bool = True) -> None:
-        self._waits = waits
+    def __init__(self) -> None:
         self._previous: Any = None
         self._waiting = False
         self._seen = False
 
     def __enter__(self) -> Self:
-        handler = getsignal(_SIGINT)
         # None stands for a handler that was not installed from Python and cannot be put back.
-        if handler is default_int_handler or (self._waits and handler is not None):
+        if getsignal(_SIGINT) is not None:
             try:
                 self._previous = signal(_SIGINT, self._on_sigint)
             except ValueError:  # not the main thread
@@ -99,3 +95,36 @@ class Interruptible:
             return poll(timeout if 0 <= timeout < _SLICE else _SLICE)
         finally:
             self._waiting = False
+
+
+_seen = False
+
+
+def uninterrupted(call: Callable[[], T]) -> T:
+    """Call a function that does not wait, and that Ctrl-C must not leave half done.
+
+    Only Python's own handler is replaced meanwhile: a program's is there to deal with SIGINT in its
+    own way, after which what was interrupted goes on.
+
+    Raises:
+        KeyboardInterrupt: SIGINT was received; raised after the call.
+    """
+    global _seen  # noqa: PLW0603 - signals are the process's as well
+    if getsignal(_SIGINT) is not default_int_handler:
+        return call()
+    try:
+        signal(_SIGINT, _note)
+    except ValueError:  # not the main thread
+        return call()
+    try:
+        return call()
+    finally:
+        signal(_SIGINT, default_int_handler)
+        if _seen:
+            _seen = False
+            raise KeyboardInterrupt
+
+
+def _note(signum: int, frame: FrameType | None) -> None:
+    global _seen  # noqa: PLW0603
+    _seen = True
