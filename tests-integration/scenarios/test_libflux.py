@@ -14,6 +14,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,35 +79,35 @@ class Service:
 
 
 class TestEverydayUse:
-    def test_rpcs_one_by_one(self, handle):
+    def test_rpcs_one_by_one(self, handle: Any) -> None:
         for i in range(100):
             assert ping(handle, i).get()["seq"] == i
         assert handle.get_rank() == 0
 
-    def test_errors_of_services(self, handle):
+    def test_errors_of_services(self, handle: Any) -> None:
         with pytest.raises(OSError, match=r"nosuch") as caught:
             handle.rpc("nosuch.method").get()
         assert caught.value.errno == errno.ENOSYS
 
-    def test_continuations_in_order(self, handle):
+    def test_continuations_in_order(self, handle: Any) -> None:
         seen: list[int] = []
         for i in range(3000):
             ping(handle, i, "x" * (i % 300)).then(lambda f: seen.append(f.get()["seq"]))
         handle.reactor_run()
         assert seen == list(range(3000))
 
-    def test_more_than_the_socket_holds(self, handle):
+    def test_more_than_the_socket_holds(self, handle: Any) -> None:
         seen: list[int] = []
         for i in range(100):
             ping(handle, i, "x" * 200_000).then(lambda f: seen.append(f.get()["seq"]))
         handle.reactor_run()
         assert seen == list(range(100))
 
-    def test_more_than_the_socket_holds_without_a_reactor(self, handle):
+    def test_more_than_the_socket_holds_without_a_reactor(self, handle: Any) -> None:
         rpcs = [ping(handle, i, "x" * 200_000) for i in range(100)]
         assert [rpc.get()["seq"] for rpc in reversed(rpcs)] == list(reversed(range(100)))
 
-    def test_a_service_that_streams(self, handle, uri):
+    def test_a_service_that_streams(self, handle: Any, uri: str) -> None:
         service = Service(handle, "libfluxtest")
         client = flux.Flux(uri)
         client.set_reactor(handle.get_reactor())
@@ -127,7 +128,7 @@ class TestEverydayUse:
             rpc.get()
         service.stop()
 
-    def test_events(self, handle):
+    def test_events(self, handle: Any) -> None:
         handle.event_subscribe("libfluxtest")
         seen: list[int] = []
 
@@ -143,7 +144,7 @@ class TestEverydayUse:
         assert seen == list(range(500))
         handle.event_unsubscribe("libfluxtest")
 
-    def test_messages_that_are_taken_one_at_a_time(self, handle):
+    def test_messages_that_are_taken_one_at_a_time(self, handle: Any) -> None:
         handle.event_subscribe("libfluxtest")
         for i in range(200):
             handle.event_send("libfluxtest", {"i": i, "pad": "x" * 2000})
@@ -151,7 +152,7 @@ class TestEverydayUse:
         assert taken == list(range(200))
         assert handle.recv(flags=FLUX_O_NONBLOCK) is None
 
-    def test_asyncio(self, uri):
+    def test_asyncio(self, uri: str) -> None:
         async def main() -> list[int]:
             handle: Any = flux.Flux(uri)
             answers = await asyncio.gather(*(ping(handle, i, "x" * 50_000) for i in range(100)))
@@ -164,7 +165,7 @@ class TestEverydayUse:
 
         assert asyncio.run(main()) == list(range(200))
 
-    def test_an_idle_handle_does_not_keep_the_reactor_busy(self, handle):
+    def test_an_idle_handle_does_not_keep_the_reactor_busy(self, handle: Any) -> None:
         rounds = 0
 
         def count(*_args: Any) -> None:
@@ -182,7 +183,7 @@ class TestEverydayUse:
             assert handle.handle is not None
         assert rounds < 20
 
-    def test_an_interrupt_loses_nothing(self, handle):
+    def test_an_interrupt_loses_nothing(self, handle: Any) -> None:
         ping(handle, 1).get()
         timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
@@ -191,18 +192,18 @@ class TestEverydayUse:
         timer.join()
         assert ping(handle, 2).get()["seq"] == 2
 
-    def test_flags_reach_the_library(self, uri):
+    def test_flags_reach_the_library(self, uri: str) -> None:
         handle: Any = flux.Flux(uri, FLUX_O_NONBLOCK)
         assert handle.recv() is None
         assert handle.flux_flags_get() & FLUX_O_NONBLOCK
 
-    def test_credentials_are_the_librarys(self, uri, monkeypatch):
+    def test_credentials_are_the_librarys(self, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FLUX_HANDLE_ROLEMASK", "0x2")
         monkeypatch.setenv("FLUX_HANDLE_USERID", "9999")
         with pytest.raises(PermissionError):
             flux.Flux(uri).attr_set("libfluxtest", "x")
 
-    def test_the_end_of_a_context(self, uri):
+    def test_the_end_of_a_context(self, uri: str) -> None:
         with flux.Flux(uri) as handle:
             ping(handle, 1).get()
             functions: Any = handle
@@ -215,31 +216,35 @@ class TestEverydayUse:
 
 
 class TestOpening:
-    def test_the_loop_connector_of_the_library(self):
+    def test_the_loop_connector_of_the_library(self) -> None:
         handle: Any = flux.Flux("libflux+loop://")
         handle.send(handle.request_encode("a.b", {"x": 1}))
         assert handle.recv().payload == {"x": 1}
 
-    def test_an_unknown_scheme_is_the_librarys_error(self):
+    def test_an_unknown_scheme_is_the_librarys_error(self) -> None:
         with pytest.raises(OSError, match="Unable to find connector name 'nosuch'") as caught:
             flux.Flux("nosuch://x")
         assert caught.value.errno == errno.ENOENT
         assert "FLUX_LIBFLUX_CORE" not in str(caught.value)
 
-    def test_a_broker_that_is_not_there(self, tmp_path, monkeypatch):
+    def test_a_broker_that_is_not_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("FLUX_LOCAL_CONNECTOR_RETRY_COUNT", "0")
         with pytest.raises(OSError, match="Unable to connect to Flux") as caught:
             flux.Flux(f"libflux+local://{tmp_path}/nosuch")
         assert caught.value.errno == errno.ENOENT
 
-    def test_the_environment_can_ask_for_it(self, native_uri, monkeypatch):
+    def test_the_environment_can_ask_for_it(
+        self, native_uri: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("FLUX_HANDLE_CONNECTOR", "libflux")
         monkeypatch.setenv("FLUX_URI", native_uri)
         handle = flux.Flux()
         assert handle.handle is not None
         assert ping(handle, 1).get()["seq"] == 1
 
-    def test_a_native_handle_loads_no_library(self, native_uri):
+    def test_a_native_handle_loads_no_library(self, native_uri: str) -> None:
         code = (
             "import flux; flux.Flux().rpc('broker.ping', {'seq': 1}).get()\n"
             "maps = open('/proc/self/maps').read(); assert 'libflux' not in maps\n"
@@ -250,7 +255,7 @@ class TestOpening:
 
 
 class TestAdoptedHandles:
-    def test_it_is_used_and_closed(self, native_uri):
+    def test_it_is_used_and_closed(self, native_uri: str) -> None:
         c_handle = raw.flux_open(native_uri, 0)
         fd = raw.flux_pollfd(c_handle)
         handle = flux.Flux(handle=c_handle)
@@ -261,7 +266,7 @@ class TestAdoptedHandles:
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(fd)
 
-    def test_a_reference_keeps_it(self, native_uri):
+    def test_a_reference_keeps_it(self, native_uri: str) -> None:
         c_handle = raw.flux_open(native_uri, 0)
         assert raw.flux_incref(c_handle) == c_handle
         assert ping(flux.Flux(handle=c_handle), 1).get()["seq"] == 1
@@ -305,10 +310,10 @@ class TestWhatCCodeLeavesUnread:
 
         return leave
 
-    def test_by_a_blocking_call(self, leave_some):
+    def test_by_a_blocking_call(self, leave_some: Callable[[], list[RPC]]) -> None:
         assert [rpc.get()["seq"] for rpc in leave_some()] == list(range(5))
 
-    def test_by_the_reactor(self, leave_some):
+    def test_by_the_reactor(self, leave_some: Callable[[], list[RPC]]) -> None:
         seen: list[int] = []
         rpcs = leave_some()
         for rpc in rpcs:
@@ -316,7 +321,9 @@ class TestWhatCCodeLeavesUnread:
         rpcs[0].flux_handle.reactor_run()
         assert seen == list(range(5))
 
-    def test_in_a_callback_by_the_reactor_that_called_it(self, leave_some):
+    def test_in_a_callback_by_the_reactor_that_called_it(
+        self, leave_some: Callable[[], list[RPC]]
+    ) -> None:
         seen: list[int] = []
 
         def callback(*_args: Any) -> None:
@@ -328,7 +335,7 @@ class TestWhatCCodeLeavesUnread:
         first.flux_handle.reactor_run()
         assert seen == list(range(5))
 
-    def test_by_an_asyncio_loop(self, leave_some):
+    def test_by_an_asyncio_loop(self, leave_some: Callable[[], list[RPC]]) -> None:
         async def main() -> list[Any]:
             rpcs = leave_some()
             await asyncio.gather(*rpcs)
@@ -338,7 +345,7 @@ class TestWhatCCodeLeavesUnread:
 
 
 class TestCFunctions:
-    def test_by_name(self, cell, handle):
+    def test_by_name(self, cell: Cell, handle: Any) -> None:
         size = ffi.new("uint32_t *")
         assert handle.flux_get_size(size) == handle.get_size(size) == 0
         assert size[0] == cell.size
@@ -346,7 +353,7 @@ class TestCFunctions:
         assert raw.attr_get(handle, "rank") == b"0"
         assert isinstance(handle, Wrapper)
 
-    def test_the_class_stays_the_users(self, uri):
+    def test_the_class_stays_the_users(self, uri: str) -> None:
         class Mine(flux.Flux):
             """A handle of one's own."""
 
@@ -356,7 +363,7 @@ class TestCFunctions:
         assert type(handle).__name__ == "Mine"
         assert type(handle.clone()) is type(handle)
 
-    def test_what_is_wrong_with_a_call(self, handle):
+    def test_what_is_wrong_with_a_call(self, handle: Any) -> None:
         with pytest.raises(FileNotFoundError):
             handle.flux_attr_get("no.such.attribute")
         with pytest.raises(WrongNumArguments, match="flux_attr_get takes 1 arguments and got 0"):
@@ -366,19 +373,19 @@ class TestCFunctions:
         with pytest.raises(MissingFunctionError, match="did you mean flux_attr_get"):
             handle.flux_atr_get("rank")
 
-    def test_events_that_c_code_subscribes_to(self, handle):
+    def test_events_that_c_code_subscribes_to(self, handle: Any) -> None:
         handle.flux_event_subscribe("libfluxtest")
         handle.event_send("libfluxtest.x", {"i": 1})
         assert handle.event_recv("libfluxtest.x").payload == {"i": 1}
 
-    def test_a_message_both_ways(self, handle):
+    def test_a_message_both_ways(self, handle: Any) -> None:
         msg = handle.request_encode("a.b", {"x": [1, "ä"]})
         topic = ffi.new("char **")
         assert raw.flux_msg_get_topic(msg, topic) == 0
         made = flux.Message(handle=raw.flux_request_encode("a.b", '{"x":[1,"ä"]}'))
         assert made.encode() == msg.encode()
 
-    def test_job_ids(self):
+    def test_job_ids(self) -> None:
         jobid = ffi.new("flux_jobid_t *")
         raw.flux_job_id_parse("ƒ1", jobid)
         assert jobid[0] == 0
@@ -388,7 +395,7 @@ class TestCFunctions:
 
 
 class TestMatchtags:
-    def test_rpcs_of_both_sides_at_once(self, handle):
+    def test_rpcs_of_both_sides_at_once(self, handle: Any) -> None:
         ours: list[RPC] = []
         theirs: list[Any] = []
         for i in range(50):
@@ -406,7 +413,7 @@ class TestMatchtags:
             assert f'"seq": {i}'.replace(" ", "") in ffi.string(text[0]).decode().replace(" ", "")
             raw.flux_future_destroy(future)
 
-    def test_c_code_amid_a_long_write(self, handle):
+    def test_c_code_amid_a_long_write(self, handle: Any) -> None:
         # More than the socket takes, so that it holds part of a message when C code writes.
         seen: list[int] = []
         theirs: list[Any] = []
@@ -428,7 +435,7 @@ class TestMatchtags:
 
 
 class TestCFutures:
-    def test_one_that_c_code_fulfils(self, handle):
+    def test_one_that_c_code_fulfils(self, handle: Any) -> None:
         future = Future(handle.future_create(None, None))
         again = Future(future)
         assert not future.is_ready()
@@ -441,19 +448,19 @@ class TestCFutures:
         assert again.is_ready()
         assert again.get() is None
 
-    def test_one_that_fails(self, handle):
+    def test_one_that_fails(self, handle: Any) -> None:
         future = Future(handle.future_create(None, None))
         raw.flux_future_fulfill_error(future, errno.ENOENT, "all lost")
         with pytest.raises(FileNotFoundError, match="all lost"):
             future.get()
         assert future.error_string() == "all lost"
 
-    def test_one_that_nothing_can_fulfil(self, handle):
+    def test_one_that_nothing_can_fulfil(self, handle: Any) -> None:
         with pytest.raises(OSError, match="deadlock") as caught:
             Future(handle.future_create(None, None)).wait_for()
         assert caught.value.errno == errno.EDEADLK
 
-    def test_an_rpc_made_by_c_code(self, handle):
+    def test_an_rpc_made_by_c_code(self, handle: Any) -> None:
         rpc = ping(handle, 1)
         rpc.handle = handle.flux_rpc("broker.ping", '{"seq":2}', FLUX_NODEID_ANY, 0)
         assert rpc.get()["seq"] == 2
@@ -463,7 +470,7 @@ class TestCFutures:
         with pytest.raises(ValueError, match="NULL handle"):
             rpc.get()
 
-    def test_ours_for_c_code(self, handle):
+    def test_ours_for_c_code(self, handle: Any) -> None:
         text = ffi.new("char **")
         rpc = ping(handle, 17)
         assert raw.flux_future_get(rpc, None) == 0
@@ -473,7 +480,7 @@ class TestCFutures:
         with pytest.raises(OSError, match="ENOSYS"):
             raw.flux_future_get(handle.rpc("nosuch.method"), None)
 
-    def test_it_outlives_its_handle(self, native_uri):
+    def test_it_outlives_its_handle(self, native_uri: str) -> None:
         handle: Any = flux.Flux(f"libflux+{native_uri}")
         future = Future(handle.flux_rpc("broker.ping", '{"seq":2}', FLUX_NODEID_ANY, 0))
         fd = handle.flux_pollfd()
@@ -485,7 +492,7 @@ class TestCFutures:
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(fd)
 
-    def test_an_interrupt_ends_the_wait(self, handle, uri):
+    def test_an_interrupt_ends_the_wait(self, handle: Any, uri: str) -> None:
         service = flux.Flux(uri)
         service.service_register("libfluxtest").get()
         future = Future(handle.flux_rpc("libfluxtest.never", None, FLUX_NODEID_ANY, 0))

@@ -20,9 +20,9 @@ from flux import _codec
 from flux._payload import encode_payload
 from flux.constants import FLUX_MSGTYPE_REQUEST, FLUX_ROLE_OWNER
 from flux.message import Message
+from scripted import LIMIT, limit
 
-#: Seconds after which a test that waits for something that never comes is ended.
-LIMIT = 10.0
+__all__ = ["limit"]
 
 
 class Peer:
@@ -155,22 +155,6 @@ def peer(connect: Callable[..., Peer]) -> Peer:
 def loop() -> flux.Flux:
     """Return a handle connected to itself."""
     return flux.Flux("loop://")
-
-
-@pytest.fixture(autouse=True)
-def _limit(request: pytest.FixtureRequest) -> Iterator[None]:
-    """End a test that hangs: every wait of a handle ends with the exception of a signal handler."""
-
-    def expired(*_args: object) -> None:
-        pytest.fail(f"still waiting after {LIMIT:g} s")
-
-    previous = signal.signal(signal.SIGALRM, expired)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, previous)
-    # pytest keeps the values of fixtures, and so handles, until after the check for leaks.
-    request.node.funcargs.clear()
 
 
 @pytest.fixture
