@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from _flux import _core
 from flux import Flux
 from harness.cell import Cell, loaded_library, python_version
 from harness.fluxcore import UnavailableError
@@ -49,10 +50,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     cell = config.stash.get(CELL, None)
     if cell is None:
         return None
+    # Not asked for otherwise, as that would load it.
+    library = _core.library() if loaded_library() else "none loaded"
     return (
         f"broker: {cell.broker} {cell.version}, {cell.size} rank(s); "
-        f"connector: {cell.connector}; library: {loaded_library() or 'none loaded'}; "
-        f"Python: {python_version()}"
+        f"connector: {cell.connector}; library: {library}; Python: {python_version()}"
     )
 
 
