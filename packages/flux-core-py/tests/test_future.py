@@ -349,11 +349,11 @@ class TestComposites:
         assert caught.value.errno == errno.ENOENT
 
     def test_a_timeout_covers_all_children(self, peer):
-        together = WaitAllFuture([peer.handle.rpc("a.b") for _ in range(3)])
-        start = time.monotonic()
+        peer.serve(lambda msg: NotImplemented)
+        # One after the other they would take longer than a test may.
+        together = WaitAllFuture([peer.handle.rpc("a.b") for _ in range(500)])
         with pytest.raises(OSError, match=os.strerror(errno.ETIMEDOUT)):
-            together.wait_for(0.02)
-        assert time.monotonic() - start < 0.05
+            together.wait_for(0.05)
 
     def test_any_is_enough(self, peer):
         peer.serve(lambda msg: NotImplemented if msg.payload["n"] != 1 else "{}")

@@ -6,7 +6,6 @@ import errno
 import gc
 import socket
 import threading
-import time
 import traceback
 import weakref
 
@@ -69,12 +68,10 @@ def test_a_stop_before_the_run_has_no_effect(loop):
 def test_nowait_handles_what_is_ready_and_does_not_wait(loop):
     fired: list[object] = []
     timer = loop.timer_watcher_create(3600, lambda *_: None).start()
-    start = time.monotonic()
     assert loop.reactor_run(flags=FLUX_REACTOR_NOWAIT) == 1
     loop.timer_watcher_create(0, lambda *_: fired.append(1)).start()
     assert loop.reactor_run(flags=FLUX_REACTOR_NOWAIT) == 1
     assert fired == [1]
-    assert time.monotonic() - start < 60
     timer.stop()
 
 

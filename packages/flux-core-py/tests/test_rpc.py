@@ -212,7 +212,7 @@ def test_a_timeout_leaves_the_rpc_usable(peer):
         with pytest.raises(OSError, match=os.strerror(errno.ETIMEDOUT)) as caught:
             rpc.wait_for(timeout)
         assert caught.value.errno == errno.ETIMEDOUT
-        assert timeout <= time.monotonic() - start < timeout + 1
+        assert time.monotonic() - start >= timeout
     peer.answer(peer.read(), {"late": True})
     assert rpc.wait_for(5).get() == {"late": True}
 

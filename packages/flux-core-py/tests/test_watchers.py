@@ -169,7 +169,7 @@ class TestTimers:
         start = time.monotonic()
         loop.timer_watcher_create(0.01, lambda *_: None).start()
         loop.reactor_run()
-        assert 0.01 <= time.monotonic() - start < 1
+        assert time.monotonic() - start >= 0.01
 
     def test_a_repeating_one_fires_until_it_is_stopped(self, loop):
         calls: list[object] = []

@@ -10,15 +10,13 @@ from typing import Any, Callable
 from flux.constants import FLUX_POLLIN, FLUX_POLLOUT
 from flux.core.handle import Flux
 from flux.core.watchers import FDWatcher, Watcher
+from flux.devbroker._exit import ExitWatch
 
 #: Bytes to read from a pipe at a time.
 READ_SIZE = 64 * 1024
 
 #: Bytes that may wait for a task to read them from its standard input.
 MAX_STDIN = 16 * 1024 * 1024
-
-#: Seconds between looks at a process, where the system cannot tell of its end.
-POLL_INTERVAL = 0.02
 
 STREAMS = ("stdout", "stderr")
 
@@ -59,8 +57,6 @@ class Task:
         self._exited = exited
         self._completed = completed
         self._process: subprocess.Popen[bytes]
-        self._exit_watcher: Watcher | None = None
-        self._pidfd = -1
         self._readers: dict[str, FDWatcher] = {}
         self._stdin: int | None = None
         self._stdin_watcher: Watcher | None = None
@@ -100,52 +96,15 @@ class Task:
         if process.stdin is not None:
             self._stdin = process.stdin.fileno()
             os.set_blocking(self._stdin, False)
-        self._watch_exit()
+        ExitWatch(self._handle, process, self._has_exited)
 
     # -- the end
 
-    def _watch_exit(self) -> None:
-        try:
-            self._pidfd = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):
-            self._exit_watcher = self._handle.timer_watcher_create(
-                POLL_INTERVAL, lambda *_args: self._look(), repeat=POLL_INTERVAL
-            )
-        else:
-            self._exit_watcher = self._handle.fd_watcher_create(
-                self._pidfd, lambda *_args: self._look(), FLUX_POLLIN
-            )
-        self._exit_watcher.start()
-
-    def _look(self) -> int | None:
-        """See whether the process has exited, and return its status if so.
-
-        It stays a zombie for now, so that its process group stays ours.
-        """
-        if self.status is not None:
-            return self.status
-        try:
-            info = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except AttributeError:
-            returncode = self._process.poll()
-            if returncode is None:
-                return None
-            self.status = -returncode if returncode < 0 else returncode << 8
-        else:
-            if info is None:
-                return None
-            exited = info.si_code == os.CLD_EXITED
-            self.status = info.si_status << 8 if exited else info.si_status
-            if info.si_code == os.CLD_DUMPED:
-                self.status |= 0x80
-        assert self._exit_watcher is not None
-        self._exit_watcher.stop()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
+    def _has_exited(self, status: int) -> None:
+        self.status = status
         self._close_stdin()
         self._exited(self)
         self._check_complete()
-        return self.status
 
     def _check_complete(self) -> None:
         if self.status is None or self._readers:

@@ -54,7 +54,7 @@ class Loader:
             False if there is no such program, which is then as one that has ended.
 
         Raises:
-            OSError: There is no room for a process or descriptor.
+            OSError: There is no room for a process.
             ValueError: A word has a NUL in it.
         """
         if argv is None:
@@ -74,11 +74,7 @@ class Loader:
                 return self._missing(f"{argv[0]}: {exc.strerror}")
             raise
         self.pid = self._process.pid
-        try:
-            self._watch = ExitWatch(self._handle, self._process, self._has_ended)
-        except OSError:
-            self.destroy()
-            raise
+        self._watch = ExitWatch(self._handle, self._process, self._has_ended)
         return True
 
     def _missing(self, text: str) -> bool:
@@ -88,7 +84,7 @@ class Loader:
         self.returncode = NO_COMMAND
         return False
 
-    def _has_ended(self) -> None:
+    def _has_ended(self, _status: int) -> None:
         assert self._process is not None
         # What it has left in its group ends with it.
         self.kill()
