@@ -203,15 +203,18 @@ def test_pipes_held_by_a_daemon_do_not_outlast_a_cancel(impatient):
     assert names(handle, jobid)[-3:] == list(LOG_END)
 
 
-def test_no_job_outlives_the_broker():
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_no_job_outlives_the_broker(end):
     with Broker() as broker:
         handle = broker.handle()
+        assert status(handle, submit(handle, ["true"])) == 0
         jobid = submit(handle, ["sh", "-c", "echo $$; exec sleep 1000"])
         for event in flux.job.event_watch(handle, jobid, "guest.output"):
             if "data" in event.context:
                 pid = int(event.context["data"])
                 break
         os.kill(pid, 0)
+        getattr(broker, end)()
     assert ended(pid)
 
 

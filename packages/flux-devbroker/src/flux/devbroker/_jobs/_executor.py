@@ -9,6 +9,7 @@ from flux.devbroker._jobs._fsd import parse_duration
 from flux.devbroker._jobs._job import Job
 from flux.devbroker._jobs._request import table
 from flux.devbroker._jobs._shell import Run
+from flux.devbroker._jobs._survivor import Survivor
 
 if TYPE_CHECKING:
     from flux.devbroker._jobs._core import Core
@@ -31,11 +32,13 @@ class Executor:
 
     Attributes:
         runs: Jobs that are running, by the name of the service for their input.
+        survivor: What ends the tasks if the broker is killed.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.runs: dict[str, Run] = {}
+        self.survivor = Survivor()
         config = table(core.instance.config, "exec")
         self.kill_timeout = parse_duration(config.get("kill-timeout", KILL_TIMEOUT))
         self.term_signal = _signal(config.get("term-signal", "SIGTERM"))
@@ -109,6 +112,7 @@ class Executor:
         """Kill all that still runs, without telling anybody."""
         for run in self._by_id.values():
             run.signal(signal.SIGKILL)
+        self.survivor.close()
 
 
 def _signal(name: Any) -> int:

@@ -157,6 +157,7 @@ class Run:
             task = Task(self._core.manager, rank, self._on_output, self._on_exit, self._on_complete)
             env = dict(environment, FLUX_TASK_RANK=str(rank), FLUX_TASK_LOCAL_ID=str(rank))
             try:
+                self._executor.survivor.start()
                 task.start([expand(word, self, rank) for word in argv], env, cwd, files)
             except (OSError, ValueError) as exc:
                 code = NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE
@@ -164,6 +165,7 @@ class Run:
                 where = f"task {rank} (host {self._core.hostname})"
                 self._fail(f"{where}: start failed: {argv[0]}: {why}", code)
                 return
+            self._executor.survivor.add(task.pid)
             self.tasks.append(task)
             self._left += 1
             for stream in STREAMS:
@@ -304,6 +306,7 @@ class Run:
             self._event("shell.task-exit", context)
 
     def _on_complete(self, task: Task) -> None:
+        self._executor.survivor.discard(task.pid)
         self._left -= 1
         if not self._left:
             self._complete()
