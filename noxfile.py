@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -72,8 +73,8 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-def leave_out_unless_named(session: nox.Session, name: str) -> None:
-    """Skip a session that needs flux-core where there is none, unless it was asked for by name.
+def look_for_flux(session: nox.Session, name: str) -> None:
+    """Where there is no flux-core, skip a session that needs it; asked for by name, it fails.
 
     Args:
         session: The session.
@@ -82,19 +83,23 @@ def leave_out_unless_named(session: nox.Session, name: str) -> None:
     try:
         find_flux()
     except UnavailableError as exc:
-        if not any(word.startswith(name) for word in sys.argv[1:]):
-            session.skip(f"left out: {exc}")
+        if any(word.startswith(name) for word in sys.argv[1:]):
+            session.error(str(exc))
+        session.skip(f"left out: {exc}")
 
 
-@nox.session(tags=["integration"])
+@nox.session(tags=["integration"], venv_backend="none")
 @nox.parametrize(("broker", "connector"), CELLS)
 def integration(session: nox.Session, broker: str, connector: str) -> None:
     """Have `scenarios` run a cell with each Python; arguments after `--` go to pytest.
 
     Without a cell those that can run here are run, and the others are named.
     """
-    if (broker, connector) != NATIVE_CELL:
-        leave_out_unless_named(session, "integration(")
+    # The library alone may also be where only the connector finds it.
+    if broker == "flux-core" or (
+        connector == "libflux" and not os.environ.get("FLUX_LIBFLUX_CORE")
+    ):
+        look_for_flux(session, "integration(")
     wanted.append((broker, connector))
     for python in PYTHONS:
         session.notify(f"scenarios-{python}")
@@ -123,7 +128,7 @@ def scenarios(session: nox.Session) -> None:
 @nox.session(tags=["integration"])
 def official(session: nox.Session) -> None:
     """Run programs of flux-core on the development broker; arguments after `--` go to pytest."""
-    leave_out_unless_named(session, "official")
+    look_for_flux(session, "official")
     install_tools(session, "test")
     install_packages(session, "--editable")
     results = f"--results={RESULTS / 'official.json'}"
