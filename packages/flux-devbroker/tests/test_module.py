@@ -230,7 +230,7 @@ def test_loading_and_removing_leaves_nothing(load, flux_handle, flux_broker):
 @pytest.mark.parametrize(("script", "status"), [("", 0), ("exit 3", 3 << 8), ("kill -9 $$", 9)])
 def test_the_end_of_a_process_is_noticed(pidfd, script, status):
     handle = Flux("loop://")
-    seen = []
+    seen: list[int] = []
     with subprocess.Popen(["sh", "-c", script]) as process:
         ExitWatch(handle, process, seen.append, pidfd)
         assert handle.reactor_run() == 0
