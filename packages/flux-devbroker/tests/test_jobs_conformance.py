@@ -140,7 +140,8 @@ class Replay:
         value = value.replace("/run/fluxout.txt", "/tmp/fluxout.txt")
         value = re.sub(rf"\b(vm|{re.escape(HOST)})\b", "HOST", value)
         for i, (old, new) in enumerate(self.ids.items()):
-            value = value.replace(str(old), f"ID {i}").replace(str(new), f"ID {i}")
+            # Whole numbers: one id may begin with the digits of another.
+            value = re.sub(rf"(?<!\d)({old}|{new})(?!\d)", f"ID {i}", value)
         return value
 
     def comparable(self, payload: Any) -> Any:
