@@ -23,7 +23,7 @@ from flux.constants import (
     FLUX_USERID_UNKNOWN,
 )
 from flux.devbroker._departures import Departures
-from flux.devbroker._router import OWNER_ROLES, Peer, Router, after_first
+from flux.devbroker._router import OWNER_ROLES, Peer, Router, after_first, response_stream
 from flux.devbroker._unpack import RequestError, unpack
 from flux.message import Message
 
@@ -121,19 +121,7 @@ class Client(Peer):
     def response(self, msg: Message, route: bytes) -> None:
         """Deliver a response."""
         self.sent += 1
-        self._write(
-            encode(
-                FLUX_MSGTYPE_RESPONSE,
-                msg.bits,
-                msg.userid,
-                msg.rolemask,
-                msg.aux1,
-                msg.aux2,
-                msg.raw_topic,
-                route,
-                msg.data,
-            )
-        )
+        self._write(response_stream(msg, route))
 
     def event(self, msg: Message, stream: bytes) -> None:
         """Deliver an event."""

@@ -14,11 +14,12 @@ from __future__ import annotations
 import errno
 from typing import Callable
 
-from flux._codec import LONG, U32, encode_frame
+from flux._codec import LONG, U32, encode, encode_frame
 from flux.constants import (
     FLUX_MSGFLAG_NORESPONSE,
     FLUX_MSGFLAG_PRIVATE,
     FLUX_MSGFLAG_UPSTREAM,
+    FLUX_MSGTYPE_RESPONSE,
     FLUX_NODEID_ANY,
     FLUX_ROLE_LOCAL,
     FLUX_ROLE_OWNER,
@@ -259,3 +260,18 @@ def after_first(route: bytes | None) -> bytes | None:
     if size < 255:
         return route[1 + size :]
     return route[LONG.size + U32.unpack_from(route, 1)[0] :]
+
+
+def response_stream(msg: Message, route: bytes) -> bytes:
+    """Return a response as it goes on a connection, with another route than it came with."""
+    return encode(
+        FLUX_MSGTYPE_RESPONSE,
+        msg.bits,
+        msg.userid,
+        msg.rolemask,
+        msg.aux1,
+        msg.aux2,
+        msg.raw_topic,
+        route,
+        msg.data,
+    )

@@ -6,6 +6,7 @@ process.  So it must never wait: a blocking call would wait for its own thread.
 
 from __future__ import annotations
 
+import errno
 import functools
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
@@ -19,6 +20,7 @@ from flux.message import Message
 
 if TYPE_CHECKING:
     from flux.devbroker._instance import Instance
+    from flux.devbroker._router import Peer
 
 #: Who may call a method, besides the owner.
 OWNER, USER, ALL = FLUX_ROLE_OWNER, FLUX_ROLE_USER, FLUX_ROLE_ALL
@@ -62,6 +64,17 @@ class Service(BrokerModule):
     def __init__(self, h: Flux, instance: Instance) -> None:
         self.instance = instance
         super().__init__(h)
+
+    def sender(self, msg: Message) -> Peer:
+        """Return the module, or part of the broker, that sent a request.
+
+        Raises:
+            RequestError: EPROTO, it came from elsewhere.
+        """
+        peer = self.instance.sender(msg.route)
+        if peer is None:
+            raise RequestError(errno.EPROTO)
+        return peer
 
     @method("disconnect", USER)
     def disconnect(self, msg: Message) -> None:

@@ -42,6 +42,24 @@ def emit(text: str) -> None:
     sys.stdout.flush()
 
 
+def add_color_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--color``, whose value is for `use_color`."""
+    parser.add_argument(
+        "-L",
+        "--color",
+        nargs="?",
+        const="always",
+        default="auto",
+        choices=("always", "never", "auto"),
+        help="use colors; by default if the output is a terminal",
+    )
+
+
+def use_color(when: str) -> bool:
+    """Say whether to color the output: ``always``, ``never``, or ``auto`` if on a terminal."""
+    return when == "always" or (when == "auto" and sys.stdout.isatty())
+
+
 def connect() -> Flux:
     """Connect to the broker that the environment names.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from typing import Any
 
 from orjson import loads
 
+from flux.devbroker._cli._common import add_color_option, use_color
 from flux.eventlog import EventLogFormatter, entry_fault
 
 Entry = dict[str, Any]
@@ -72,26 +72,10 @@ def add_format_options(parser: argparse.ArgumentParser) -> None:
     add_color_option(parser)
 
 
-def add_color_option(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--color``."""
-    parser.add_argument(
-        *("-L", "--color"),
-        nargs="?",
-        const="always",
-        default="auto",
-        choices=("always", "never", "auto"),
-    )
-
-
 def formatter(args: argparse.Namespace) -> EntryFormatter:
     """Make a formatter as the options say."""
     stamp = "human" if args.human else args.time_format
     return EntryFormatter(not args.human and args.format == "json", stamp, use_color(args.color))
-
-
-def use_color(when: str) -> bool:
-    """Say whether to color the output: ``always``, ``never``, or ``auto`` if on a terminal."""
-    return when == "always" or (when == "auto" and sys.stdout.isatty())
 
 
 class EntryFormatter:

@@ -8,14 +8,14 @@ import json
 import time
 from collections.abc import Iterator
 
-from flux.devbroker._cli._common import CommandError, Parser, emit
-from flux.devbroker._cli._entries import (
-    Entry,
-    EntryFormatter,
+from flux.devbroker._cli._common import (
+    CommandError,
+    Parser,
     add_color_option,
-    decode,
+    emit,
     use_color,
 )
+from flux.devbroker._cli._entries import Entry, EntryFormatter, decode
 from flux.devbroker._cli._kvs_client import (
     APPEND,
     STREAM,

@@ -18,7 +18,14 @@ from flux.constants import (
     FLUX_MSGTYPE_RESPONSE,
     FLUX_RPC_STREAMING,
 )
-from flux.devbroker._cli._common import CommandError, Parser, connect, emit
+from flux.devbroker._cli._common import (
+    CommandError,
+    Parser,
+    add_color_option,
+    connect,
+    emit,
+    use_color,
+)
 
 #: Types of messages by the names that options have for them.
 TYPES = {
@@ -44,15 +51,7 @@ def declare(command: Parser) -> None:
     add("-f", "--full", action="store_true", help="show payloads that are JSON")
     add("-T", "--topic", default="*", metavar="GLOB", help="only messages with such a topic")
     add("-t", "--type", action="append", default=[], metavar="TYPE,...", help=", ".join(TYPES))
-    add(
-        "-L",
-        "--color",
-        nargs="?",
-        const="always",
-        default="auto",
-        choices=("always", "never", "auto"),
-        help="use colors; by default if the output is a terminal",
-    )
+    add_color_option(command)
     add("names", metavar="MODULE", nargs="*", help="only to and from these")
 
 
@@ -63,7 +62,7 @@ def trace(args: argparse.Namespace) -> int:
         if word not in TYPES:
             raise CommandError(f"valid types: {', '.join(TYPES)}")
         typemask |= TYPES[word]
-    color = args.color == "always" or (args.color == "auto" and sys.stdout.isatty())
+    color = use_color(args.color)
     request = {
         "typemask": typemask or FLUX_MSGTYPE_ANY,
         "topic_glob": args.topic,

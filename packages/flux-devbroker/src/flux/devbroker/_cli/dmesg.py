@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import errno
-import sys
 from datetime import datetime, timezone
 from typing import Callable
 
 from flux.constants import FLUX_RPC_STREAMING
-from flux.devbroker._cli._common import CommandError, Parser, connect, emit
+from flux.devbroker._cli._common import (
+    CommandError,
+    Parser,
+    add_color_option,
+    connect,
+    emit,
+    use_color,
+)
 from flux.devbroker._services.log import SEVERITIES, TIMESTAMP, Entry, parse_line
 
 _RESET, _BOLD, _GREEN, _YELLOW = "\033[0m", "\033[1m", "\033[32m", "\033[33m"
@@ -35,15 +41,7 @@ def setup(parser: Parser) -> Callable[[argparse.Namespace], int]:
     add("-n", "--new", action="store_true", help="print new lines only, as they come")
     add("-H", "--human", action="store_true", help="print times relative to the first line")
     add("-d", "--delta", action="store_true", help="with --human, relative to the line before")
-    add(
-        "-L",
-        "--color",
-        nargs="?",
-        const="always",
-        default="auto",
-        choices=("always", "never", "auto"),
-        help="use colors; by default if the output is a terminal",
-    )
+    add_color_option(parser)
     return command
 
 
@@ -51,7 +49,7 @@ def command(args: argparse.Namespace) -> int:
     """Print or clear the log."""
     handle = connect()
     if not args.clear:
-        color = args.color == "always" or (args.color == "auto" and sys.stdout.isatty())
+        color = use_color(args.color)
         printer = Printer(args.human, args.delta, color)
         request = {"follow": args.follow or args.new, "nobacklog": args.new}
         rpc = handle.rpc("log.dmesg", request, flags=FLUX_RPC_STREAMING)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from flux.devbroker._cli import jobs_spec
-from flux.devbroker._cli._common import CommandError, connect, emit, say
+from flux.devbroker._cli._common import CommandError, connect, emit, say, use_color
 from flux.devbroker._cli._journal_stream import follow
 from flux.devbroker._timeline import JournalReader, Timeline
 
@@ -136,7 +136,7 @@ class _Screen:
 def _draw(timeline: Timeline, args: argparse.Namespace, rows: int = 0) -> list[str]:
     from flux.devbroker._timeline import text
 
-    color = args.color == "always" or (args.color == "auto" and sys.stdout.isatty())
+    color = use_color(args.color)
     return text.render(timeline, args.width or shutil.get_terminal_size().columns, color, rows)
 
 

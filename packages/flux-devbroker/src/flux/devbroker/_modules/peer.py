@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
-from flux._codec import encode
 from flux.constants import (
     FLUX_MSGTYPE_CONTROL,
     FLUX_MSGTYPE_EVENT,
@@ -16,7 +15,7 @@ from flux.constants import (
 )
 from flux.devbroker._departures import Departures
 from flux.devbroker._modules.unanswered import Unanswered
-from flux.devbroker._router import OWNER_ROLES, Peer, Router, after_first
+from flux.devbroker._router import OWNER_ROLES, Peer, Router, after_first, response_stream
 from flux.message import Message
 
 if TYPE_CHECKING:
@@ -134,19 +133,7 @@ class ModulePeer(Peer):
             return
         if self._tracer.requests:
             self._tracer.show("rx", self.name, msg)
-        self._deliver(
-            encode(
-                FLUX_MSGTYPE_RESPONSE,
-                msg.bits,
-                msg.userid,
-                msg.rolemask,
-                msg.aux1,
-                msg.aux2,
-                msg.raw_topic,
-                route,
-                msg.data,
-            )
-        )
+        self._deliver(response_stream(msg, route))
 
     def event(self, msg: Message, stream: bytes) -> None:
         """Deliver an event."""

@@ -10,7 +10,6 @@ import errno
 import re
 
 from flux.constants import FLUX_MSGFLAG_PRIVATE, FLUX_MSGTYPE_EVENT
-from flux.devbroker._router import Peer
 from flux.devbroker._service import USER, Service, method
 from flux.devbroker._unpack import Optional, RequestError, unpack
 from flux.message import Message
@@ -40,7 +39,7 @@ class EventService(Service):
     def subscribe(self, msg: Message) -> None:
         """Subscribe a module."""
         topic = unpack(msg, topic=str)["topic"]
-        self.instance.router.subscribe(self._sender(msg), topic)
+        self.instance.router.subscribe(self.sender(msg), topic)
         self.handle.respond(msg)
 
     @method("unsubscribe")
@@ -48,16 +47,10 @@ class EventService(Service):
         """Take back a subscription of a module."""
         topic = unpack(msg, topic=str)["topic"]
         try:
-            self.instance.router.unsubscribe(self._sender(msg), topic)
+            self.instance.router.unsubscribe(self.sender(msg), topic)
         except OSError as exc:
             raise RequestError(exc.errno or errno.EINVAL) from None
         self.handle.respond(msg)
-
-    def _sender(self, msg: Message) -> Peer:
-        peer = self.instance.sender(msg.route)
-        if peer is None:
-            raise RequestError(errno.EPROTO)
-        return peer
 
 
 def _payload(text: str) -> bytes | None:

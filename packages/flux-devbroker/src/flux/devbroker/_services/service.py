@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 
-from flux.devbroker._router import Peer
 from flux.devbroker._service import Service, method
 from flux.devbroker._unpack import RequestError, unpack
 from flux.message import Message
@@ -21,7 +20,7 @@ class ServiceService(Service):
     def add(self, msg: Message) -> None:
         """Register a service of the module that asks."""
         name = unpack(msg, service=str)["service"]
-        peer = self._sender(msg)
+        peer = self.sender(msg)
         try:
             self.instance.router.add_service(name, peer)
         except OSError as exc:
@@ -35,7 +34,7 @@ class ServiceService(Service):
     def remove(self, msg: Message) -> None:
         """Take back a registration of the module that asks."""
         name = unpack(msg, service=str)["service"]
-        peer = self._sender(msg)
+        peer = self.sender(msg)
         owner = self.instance.router.services.get(name)
         if owner is None or self.instance.is_internal(owner):
             raise RequestError(errno.ENOENT, f"{name} is not registered")
@@ -43,9 +42,3 @@ class ServiceService(Service):
             raise RequestError(errno.EINVAL, f"requestor did not register {name}")
         self.instance.router.remove_service(name, peer)
         self.handle.respond(msg)
-
-    def _sender(self, msg: Message) -> Peer:
-        peer = self.instance.sender(msg.route)
-        if peer is None:
-            raise RequestError(errno.EPROTO)
-        return peer
