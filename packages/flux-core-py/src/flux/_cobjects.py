@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from _flux._core import check_pointer, ffi, lib
-from flux._future import PENDING, Failure, Future
+from flux._future import Failure, Future
 from flux._libflux import LibfluxConnector, encoded
 from flux._payload import decode_json
 from flux._session import Session
@@ -136,7 +136,7 @@ def c_future(future: Future) -> Any:
     """
     future.wait_for()
     handle = ffi.gc(lib.flux_future_create(ffi.NULL, ffi.NULL), lib.flux_future_destroy)
-    result = future._result
+    result = future.results[0]
     if isinstance(result, Failure):
         lib.flux_future_fulfill_error(handle, result.errnum, result.text.encode())
     elif isinstance(future, RPC):
@@ -297,7 +297,7 @@ def adopt_future(future: Future, handle: Any) -> None:
         lib.flux_future_incref(handle)
     if handle is not None:
         check_pointer(handle, "flux_future_t *", "a Future")
-    future._result = PENDING
+    future.results = []
     functions = _FutureFunctions(handle)
     future.__class__ = _derived(CFuture, type(future))
     future._functions = functions  # type: ignore[attr-defined]

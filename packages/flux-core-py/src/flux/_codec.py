@@ -214,16 +214,18 @@ class RequestEncoder:
 
     Attributes:
         topic: The topic string.
+        bits: The flag bits, as in `WireMessage`.
         nodeid: The rank addressed.
         head: The encoded route delimiter and topic, which the response will begin with as well.
     """
 
-    __slots__ = ("_bare", "_tail", "_tail_bare", "head", "nodeid", "topic")
+    __slots__ = ("_bare", "_tail", "_tail_bare", "bits", "head", "nodeid", "topic")
 
     def __init__(self, topic: str, bits: int, userid: int, rolemask: int, nodeid: int) -> None:
         plain = encode(FLUX_MSGTYPE_REQUEST, bits, userid, rolemask, nodeid, 0, topic, b"", None)
         full = encode(FLUX_MSGTYPE_REQUEST, bits, userid, rolemask, nodeid, 0, topic, b"", b"")
         self.topic = topic
+        self.bits = bits
         self.nodeid = nodeid
         self.head = plain[PREFIX_SIZE:-_TRAILER_SIZE]
         self._tail_bare = plain[-_TRAILER_SIZE:-4]
@@ -362,6 +364,50 @@ def payload_of(data: bytes, start: int, stop: int, bits: int, head: bytes) -> by
     return data[pos:end]
 
 
+def cut(data: bytes) -> tuple[list[Span], int, int, ProtocolError | None]:
+    """Find the messages in a part of a stream that begins with one.
+
+    Args:
+        data: The part.
+
+    Returns:
+        The messages that are complete, where what follows them begins, how many bytes the message
+        that begins there lacks at least, and the fault that ends the stream, or None.
+    """
+    spans: list[Span] = []
+    size = len(data)
+    pos = PREFIX_SIZE
+    try:
+        while pos <= size:
+            magic, length = PREFIX.unpack_from(data, pos - PREFIX_SIZE)
+            stop = pos + length
+            if magic != MAGIC:
+                raise ProtocolError("a message prefix has a wrong magic number")
+            if not _TRAILER_SIZE <= length <= MAX_MESSAGE_SIZE:
+                raise ProtocolError(
+                    f"a message prefix gives a length of {length} bytes, "
+                    f"not {_TRAILER_SIZE} to {MAX_MESSAGE_SIZE}"
+                )
+            if stop > size:
+                break
+            lead, bits, aux1, aux2 = _HEADER.unpack_from(data, stop - _TRAILER_SIZE)
+            mtype = _TYPES.get(lead)
+            if mtype is None:
+                raise ProtocolError("a PROTO frame has a wrong size, magic, version or type")
+            spans.append((pos, stop, mtype, bits, aux1, aux2))
+            pos = stop + PREFIX_SIZE
+        else:
+            stop = pos
+            pos -= PREFIX_SIZE
+            if not MAGIC.startswith(data[pos : pos + 4]):
+                raise ProtocolError("a message prefix has a wrong magic number")
+            pos += PREFIX_SIZE
+    except ProtocolError as exc:
+        return spans, pos - PREFIX_SIZE, 0, exc
+    pos -= PREFIX_SIZE
+    return spans, pos, stop - size if pos < size else 0, None
+
+
 class Splitter:
     """Cuts a byte stream into messages.
 
@@ -384,55 +430,25 @@ class Splitter:
 
         A fault sets `error`; messages before it are returned, no byte after it is looked at.
         """
-        spans: list[Span] = []
         if self.error is not None:
-            return spans
+            return []
         if self._parts:
             # Pieces are kept apart until they suffice, so that a long message that comes in
             # many of them is put together once.
             self._parts.append(data)
             if len(data) < self.wanted:
                 self.wanted -= len(data)
-                return spans
+                return []
             data = b"".join(self._parts)
             self._parts = []
         self.buffer = data
-        size = len(data)
-        pos = PREFIX_SIZE
-        try:
-            while pos <= size:
-                magic, length = PREFIX.unpack_from(data, pos - PREFIX_SIZE)
-                stop = pos + length
-                if magic != MAGIC:
-                    raise ProtocolError("a message prefix has a wrong magic number")
-                if not _TRAILER_SIZE <= length <= MAX_MESSAGE_SIZE:
-                    raise ProtocolError(
-                        f"a message prefix gives a length of {length} bytes, "
-                        f"not {_TRAILER_SIZE} to {MAX_MESSAGE_SIZE}"
-                    )
-                if stop > size:
-                    break
-                lead, bits, aux1, aux2 = _HEADER.unpack_from(data, stop - _TRAILER_SIZE)
-                mtype = _TYPES.get(lead)
-                if mtype is None:
-                    raise ProtocolError("a PROTO frame has a wrong size, magic, version or type")
-                spans.append((pos, stop, mtype, bits, aux1, aux2))
-                pos = stop + PREFIX_SIZE
-            else:
-                stop = pos
-                pos -= PREFIX_SIZE
-                if not MAGIC.startswith(data[pos : pos + 4]):
-                    raise ProtocolError("a message prefix has a wrong magic number")
-                pos += PREFIX_SIZE
-        except ProtocolError as exc:
-            self.error = exc
+        spans, pos, wanted, error = cut(data)
+        if error is not None:
+            self.error = error
             return spans
-        self.wanted = stop - size
-        pos -= PREFIX_SIZE
-        if pos < size:
+        self.wanted = wanted
+        if pos < len(data):
             self._parts.append(data[pos:])
-        else:
-            self.wanted = 0
         return spans
 
     def messages(self, cls: type[M], data: bytes) -> list[M]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
-from flux._future import PENDING, Failure, Future
+from flux._future import Failure, Future
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -75,7 +75,7 @@ class WaitAllFuture(Future):
         """As `Future.then`."""
         self._update()
         super().then(callback, *args, timeout=timeout, **kwargs)
-        if self._result is PENDING:
+        if not self.results:
             for child in self.children:
                 self._attach(child)
                 child.observe(self._update)
@@ -100,13 +100,20 @@ class WaitAllFuture(Future):
             child.observe(self._update)
 
     def _update(self, _child: Future | None = None) -> None:
-        if self._result is not PENDING or not self._complete():
+        if self.results or not self._complete():
             return
-        for child in self.children:
-            if isinstance(child._result, Failure):
-                self.fulfill(child._result)
-                return
-        self.fulfill(None)
+        failures = (child.results[0] for child in self.children)
+        first = next((result for result in failures if isinstance(result, Failure)), None)
+        self._fulfill_once(first)
+
+    def _fulfill_once(self, result: Any) -> None:
+        # Not `fulfill`: it may be done again, by who comes in between.
+        self.results[:] = (result,)
+        self.tell()
+
+    def under_way(self) -> bool:
+        """Return True if what is to fulfil any of the children is under way."""
+        return any(child.under_way() for child in self.children)
 
     def _complete(self) -> bool:
         return all(child.is_ready() for child in self.children)
@@ -130,8 +137,8 @@ class WaitAnyFuture(WaitAllFuture):
         return any(child.is_ready() for child in self.children)
 
     def _update(self, _child: Future | None = None) -> None:
-        if self._result is PENDING and self._complete():
-            self.fulfill(None)
+        if not self.results and self._complete():
+            self._fulfill_once(None)
 
     def _wait(self, timeout: float) -> None:
         if self.flux_handle is None:
@@ -166,7 +173,7 @@ class Chained(Future):
         if self._continued:
             return
         self._continued = True
-        if isinstance(prev._result, Failure) != self._on_error:
+        if isinstance(prev.results[0], Failure) != self._on_error:
             self.fulfill_with(prev)
             return
         callback, args, kwargs = self._call
@@ -210,7 +217,7 @@ class Chained(Future):
         if self._next is None:
             self._prev.wait_for(timeout)
             self._continue(self._prev)
-        if self._next is not None and self._result is PENDING:
+        if self._next is not None and not self.results:
             self._next._wait(timeout if timeout < 0 else max(0.0, deadline - time.monotonic()))
             if self._next.is_ready():
                 self.fulfill_with(self._next)

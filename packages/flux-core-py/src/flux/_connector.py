@@ -16,10 +16,8 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Callable, Protocol
 
-from flux._codec import Splitter
 from flux._uri import URI
 from flux.constants import FLUX_ROLE_NONE, FLUX_ROLE_OWNER, FLUX_USERID_UNKNOWN
-from flux.message import Message
 
 #: Seconds to wait for a broker that accepted the connection to greet.
 GREETING_TIMEOUT = 20.0
@@ -103,44 +101,6 @@ class LoopConnector:
 def _close_all(*socks: socket.socket) -> None:
     for sock in socks:
         sock.close()
-
-
-class MemoryConnector:
-    """A connection to a broker in the same process and thread, for the broker's own services.
-
-    It moves messages as they are, so that neither side encodes what the other would decode.
-
-    Args:
-        post: Called with each message that is sent.
-        credentials: The userid and rolemask to fill into messages that have none.
-
-    Attributes:
-        deliver: To be called with each message to receive; set by the session.
-    """
-
-    deliver: Callable[[Message], None]
-
-    def __init__(self, post: Callable[[Message], None], credentials: tuple[int, int]) -> None:
-        self.post = post
-        self.credentials = credentials
-
-    def fileno(self) -> int:
-        """Return -1: there is nothing to wait on."""
-        return -1
-
-    def send(self, data: bytes | memoryview) -> int:
-        """Post the messages in an encoded run of them."""
-        for msg in Splitter().messages(Message, bytes(data)):
-            self.post(msg)
-        return len(data)
-
-    def recv(self, size: int) -> bytes:
-        """Raise: messages are delivered, not read."""
-        raise BlockingIOError
-
-    def close(self) -> None:
-        """Post no more."""
-        self.post = lambda msg: None
 
 
 def open_uri(uri: URI, flags: int = 0) -> Connector:

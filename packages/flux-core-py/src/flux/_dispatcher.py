@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import compress
+from operator import is_not, not_
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Callable
 
-from flux._connector import MemoryConnector
 from flux._future import Future
 from flux._session import Session
 from flux.constants import (
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 #: Distinct topics whose message watchers are remembered.
 MAX_ROUTES = 1024
 
-_get_ident = threading.get_ident
+_FIRST = (0,)
 
 
 class Dispatcher:
@@ -47,44 +48,79 @@ class Dispatcher:
     def __init__(self, session: Session, ready: deque[Message | Future]) -> None:
         self.session = session
         self.ready = ready
-        self.held: set[Future] = set()
-        self.local = isinstance(session.connector, MemoryConnector)
+        self.held: dict[Future, None] = {}
+        self.local = session.local
         self.fileno = session.connector.fileno
         self.receive: Callable[[], Any] = session.receive
         # Newest first, which is the order in which they are tried.
-        self._watchers: list[MessageWatcher] = []
+        self._watchers: tuple[MessageWatcher, ...] = ()
         # The watchers of each message type and topic, as far as known.
         self._routes: defaultdict[int, dict[str, tuple[MessageWatcher, ...]]] = defaultdict(dict)
         # Messages that arrived before there was any watcher.
         self._kept: deque[Message] = deque()
+        # To whom an event is still to be given, if to more than one.
+        self._copies: list[tuple[MessageWatcher, Message]] = []
+        self._token: tuple[int] | None = None
 
     def add(self, watcher: MessageWatcher) -> None:
         """Deliver messages to a watcher from now on."""
-        self._watchers.insert(0, watcher)
+        self._watchers = (watcher, *(other for other in self._watchers if other is not watcher))
         self._routes.clear()
-        if self._kept:
-            self.ready.extendleft(reversed(self._kept))
-            self._kept.clear()
+        self._restore()
 
     def remove(self, watcher: MessageWatcher) -> None:
         """Deliver no more messages to a watcher."""
-        self._watchers.remove(watcher)
+        self._watchers = tuple(other for other in self._watchers if other is not watcher)
         self._routes.clear()
+
+    def _restore(self) -> None:
+        """Put messages that no watcher wanted back before all others."""
+        kept = self._kept
+        while kept:
+            claim = self.session.look(1)
+            msg = kept[-1]
+            taken = map(not_, map(kept.__delitem__, map((-1,).__getitem__, claim)))
+            next(map(self.ready.appendleft, compress((msg,), taken)), None)
+
+    def waits(self) -> bool:
+        """Return True if a continuation is outstanding, for which the reactor is to run."""
+        held = self.held
+        for future in tuple(held) if len(held) > 1 else held:
+            if future.keeps_running():
+                return True
+            if not future._armed:
+                # Whoever called it back was cut short.
+                held.pop(future, None)
+                return self.waits()
+        return False
 
     # -- the reactor's side
 
-    def begin(self) -> None:
-        """Note that a reactor run begins."""
-        self.session.cork()
+    def begin(self, reactor: Reactor) -> None:
+        """Note that a reactor run begins, in this thread alone."""
+        if self._token is None:
+            self._token = (get_ident(),)
+        self.session.enter(self._token)
+        self.session.corks[reactor] = None
 
-    def end(self) -> None:
+    def end(self, reactor: Reactor) -> None:
         """Note that a reactor run ends."""
-        self.session.uncork()
+        session = self.session
+        session.corks.pop(reactor, None)
+        token = self._token
+        if token is not None:
+            session.leave(token)
+            self._token = None
+        session.uncorked()
 
     def prepare(self) -> tuple[bool, bool]:
         """Write output; return whether work is ready, and whether output is left."""
         session = self.session
-        unsent = bool(session._out or session._unsent) and session.flush()
+        if session._in or session._due:
+            # What an exception has left.
+            session.sort()
+            session.tell()
+        unsent = bool(session._out) and session.flush()
         if session.shared:
             session.receive()  # as in `Session.wait`
         return bool(self.ready) or session.error is not None, unsent
@@ -92,29 +128,52 @@ class Dispatcher:
     def dispatch(self, reactor: Reactor) -> None:
         """Call the callbacks of what is ready now."""
         ready = self.ready
-        if ready:
-            session = self.session
-            owner, session._owner = session._owner, _get_ident()
+        if ready or self._copies:
             try:
+                self._call_copies()
                 for _ in range(len(ready)):
+                    claim = self.session.look(1)
                     # A blocking call within a callback may have taken some.
                     if reactor.stopping or not ready:
                         return
-                    item = ready.popleft()
+                    item = ready[0]
                     if isinstance(item, Message):
-                        self._deliver(item)
+                        self._deliver(item, claim)
+                        if self._copies:
+                            self._call_copies()
                     else:
-                        item.run_continuation()
+                        self._call_back(item, claim)
             except Exception as exc:
                 reactor.fail(exc)
-            finally:
-                session._owner = owner
         elif self.session.error is not None and not reactor.stopping:
+            self.session.bury()
             reactor.fail(OSError(self.session.error.errno, self.session.error.strerror))
 
-    def _deliver(self, msg: Message) -> None:
+    def _call_back(self, future: Future, claim: Iterator[int]) -> None:
+        """Call a future's continuation, if it still waits to be called."""
+        place = map(self.ready.__delitem__, claim)
+        then = future._then
+        if then is None or not future._armed or not future.results:
+            future._passed = True
+            next(place, None)
+            return
+        callback, args = then
+        # Taken from its place, no longer waiting, and called: in one.
+        taken = map(is_not, place, map(future._armed.pop, _FIRST))
+        try:
+            next(map(callback, compress((future,), taken), *zip(args)), None)
+        except BaseException:
+            # It may be called for the same result again, from the place of the next.
+            future._passed = True
+            raise
+        finally:
+            if not future.keeps_running():
+                self.held.pop(future, None)
+
+    def _deliver(self, msg: Message, claim: Iterator[int]) -> None:
+        taken: Iterator[Any] = map(not_, map(self.ready.__delitem__, claim))
         if not self._watchers:
-            self._kept.append(msg)
+            next(map(self._kept.append, compress((msg,), taken)), None)
             return
         mtype = msg.mtype
         topic = msg.raw_topic or ""
@@ -125,21 +184,43 @@ class Dispatcher:
         if watchers is None:
             watchers = self._route(mtype, topic)
         if mtype == FLUX_MSGTYPE_EVENT:
-            for watcher in watchers:
-                if watcher.active and msg.rolemask & watcher.rolemask:
-                    watcher.deliver(msg)
+            copies = [(watcher, msg) for watcher in watchers if msg.rolemask & watcher.rolemask]
+            if len(copies) != 1:
+                next(map(self._copies.extend, compress((copies,), taken)), None)
+                return
+            self._call(copies[0][0], compress((msg,), taken))
             return
         for watcher in watchers:
             if watcher.match_tag != FLUX_MATCHTAG_NONE and watcher.match_tag != msg.aux2:
                 continue
             if msg.rolemask & watcher.rolemask:
-                watcher.deliver(msg)
+                self._call(watcher, compress((msg,), taken))
             elif watcher.rolemask == FLUX_ROLE_OWNER:
-                self._refuse(msg, errno.EPERM, "Request requires owner credentials")
+                self._refuse(msg, taken, errno.EPERM, "Request requires owner credentials")
             else:
-                self._refuse(msg, errno.EPERM, "Request rejected due to insufficient privilege")
+                text = "Request rejected due to insufficient privilege"
+                self._refuse(msg, taken, errno.EPERM, text)
             return
-        self._refuse(msg, errno.ENOSYS, f"Unknown service method '{msg.raw_topic}'")
+        self._refuse(msg, taken, errno.ENOSYS, f"Unknown service method '{msg.raw_topic}'")
+
+    def _call(self, watcher: MessageWatcher, taken: Iterator[Message]) -> None:
+        """Call a watcher with a message that is taken in the same moment."""
+        callback: Any = watcher.callback
+        next(map(callback, (watcher.flux_handle,), (watcher,), taken, (watcher.args,)), None)
+
+    def _call_copies(self) -> None:
+        """Call all watchers of an event."""
+        copies = self._copies
+        while True:
+            claim = self.session.look(1)
+            if not copies:
+                return
+            watcher, msg = copies[0]
+            taken = map(copies.pop, claim)
+            if watcher.active:
+                self._call(watcher, compress((msg,), taken))
+            else:
+                next(taken, None)
 
     def _route(self, mtype: int, topic: str) -> tuple[MessageWatcher, ...]:
         """Find the watchers for a type and topic, newest first.
@@ -159,29 +240,48 @@ class Dispatcher:
         watchers = routes[topic] = tuple(found)
         return watchers
 
-    def _refuse(self, msg: Message, errnum: int, text: str) -> None:
+    def _refuse(self, msg: Message, taken: Iterator[Any], errnum: int, text: str) -> None:
         if msg.mtype == FLUX_MSGTYPE_REQUEST and not msg.bits & FLUX_MSGFLAG_NORESPONSE:
-            self.session.send_message(msg.respond(text.encode()[:255] + b"\0", errnum))
+            response = msg.respond(text.encode()[:255] + b"\0", errnum)
+            next(map(self.session.send_message, compress((response,), taken)), None)
+        else:
+            next(taken, None)
 
     # -- receiving without a watcher, flux_recv(3)
 
-    def take(self, matches: Callable[[Message], bool]) -> Message | None:
-        """Remove and return the first message that matches, leaving the others in place."""
-        for queue in (self._kept, self.ready):
-            for i, item in enumerate(queue):
-                if isinstance(item, Message) and matches(item):
-                    del queue[i]
-                    counts = self.session._rx_counts
-                    if counts is not None and item.mtype != FLUX_MSGTYPE_RESPONSE:
-                        counts[item.mtype] += 1
-                    return item
-        return None
+    def take(self, matches: Callable[[Message], bool], found: list[Message]) -> bool:
+        """Move the first message that matches to a list, leaving the others in place.
+
+        Args:
+            matches: What is looked for.
+            found: Where to put it.
+
+        Returns:
+            True if there is one.
+        """
+        while not found:
+            claim = self.session.look(1)
+            for queue in (self._kept, self.ready):
+                for i, item in enumerate(tuple(queue)):
+                    if isinstance(item, Message) and matches(item):
+                        counts = self.session._rx_counts
+                        if counts is not None and item.mtype != FLUX_MSGTYPE_RESPONSE:
+                            counts[item.mtype] += 1
+                        where = map((i,).__getitem__, claim)
+                        taken = map(not_, map(queue.__delitem__, where))
+                        next(map(found.append, compress((item,), taken)), None)
+                        break
+                else:
+                    continue
+                break
+            else:
+                return False
+        return True
 
     def requeue(self, msgs: Iterable[Message], head: bool) -> None:
         """Put messages back, before or after all others."""
         if head:
-            self.ready.extendleft(reversed(self._kept))
-            self._kept.clear()
+            self._restore()
             self.ready.extendleft(msgs)
         else:
             self.ready.extend(msgs)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from flux.core.handle import Flux
     from flux.core.reactor import Reactor
     from flux.core.watchers import TimerWatcher
-
-
-class Pending:
-    """The type of `PENDING`, which stands for a result that is not there."""
-
-    def __repr__(self) -> str:
-        return "PENDING"
-
-
-PENDING = Pending()
 
 
 class Failure:
@@ -72,18 +62,30 @@ class Future:
         flux_handle: The handle, or None.
     """
 
+    # The states of a future are what these hold; every change is one step of the table below, and
+    # each step may be the last before an exception, or be repeated.
+    #
+    #   results   _then   _armed   state                     next
+    #   -------   -----   ------   -----------------------   ------------------------------------
+    #   []        None    []       pending                   fulfil, then
+    #   []        set     [1]      awaited                   fulfil: it is put among what is ready
+    #   [r, ...]  None    []       ready                     get, reset, then
+    #   [r, ...]  set     [1]      ready and awaited         the dispatcher takes the 1 and calls
+    #   [r, ...]  set     []       called back for `r`       reset
+    #   []        set     []       called back, and then     reset by the next result's consumer
+    #
+    # `reset` drops the first result, and asks to be called back for the next if there is a
+    # continuation.  `_passed` notes that some results have no place in the queue any more.
+    #
     # Defaults are class attributes so that an RPC costs only what differs from them.
     flux_handle: Flux | None = None
-    _result: Any = PENDING
-    _queue: deque[Any] | None = None
-    _then: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]] | None = None
-    _armed = False
-    # How many results in the queue have a place among what is to be dispatched.
-    _places = 0
-    _outstanding = False
+    results: list[Any]
+    _then: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+    _armed: list[int] | tuple[()] = ()
+    _passed = False
     _timer: TimerWatcher | None = None
     _timeout = -1.0
-    _observers: list[Callable[[Future], None]] | None = None
+    _observers: dict[Callable[[Future], None], None] | None = None
     _origin: Future | None = None
 
     def __init__(
@@ -96,22 +98,23 @@ class Future:
     ) -> None:
         if flux_handle is not None:
             self.flux_handle = flux_handle
+        self.results = []
         if future_handle is not None:
             if not isinstance(future_handle, Future) or isinstance(future_handle.pimpl, Wrapper):
                 self.handle = future_handle
                 return
             self._origin = future_handle
+            # As in C, where both would be one object.
+            self.results = future_handle.results
             if self.flux_handle is None:
                 self.flux_handle = future_handle.flux_handle
-            if future_handle.is_ready():
-                self.fulfill_with(future_handle)
-            future_handle.observe(self.fulfill_with)
+            future_handle.observe(self.tell)
 
     # -- reading
 
     def is_ready(self) -> bool:
         """Return True if there is a result, so that `get` does not block."""
-        return self._result is not PENDING
+        return bool(self.results)
 
     def get(self) -> Any:
         """Wait for the result and return it: what `fulfill` was given.
@@ -120,11 +123,19 @@ class Future:
             OSError: The future was fulfilled with an error; EDEADLK, nothing can fulfil it.
             KeyboardInterrupt: SIGINT was received while waiting.
         """
-        if self._result is PENDING:
+        result = self._decoded(self._taken())
+        if result.__class__ is Failure:
+            result.throw()
+        return result
+
+    def _taken(self) -> Any:
+        """Wait for the result and return it as it came; raise it if it is an error."""
+        if not self.results:
             self.wait_for()
-        if self._result.__class__ is Failure:
-            self._result.throw()
-        return self._result
+        result = self.results[0]
+        if result.__class__ is Failure:
+            result.throw()
+        return result
 
     def wait_for(self, timeout: float = -1.0) -> Self:
         """Wait for the result without taking it.
@@ -139,10 +150,10 @@ class Future:
             OSError: ETIMEDOUT, the time ran out; EDEADLK, nothing can fulfil the future.
             KeyboardInterrupt: SIGINT was received.
         """
-        if self._result is PENDING:
+        if not self.results:
             if timeout != 0:
                 self._wait(timeout)
-            if self._result is PENDING:
+            if not self.results:
                 raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         return self
 
@@ -160,28 +171,26 @@ class Future:
 
     def error_string(self) -> str | None:
         """Return the text of the error that the future was fulfilled with, or None."""
-        result = self._result
+        result = self.results[0] if self.results else None
         return result.text if isinstance(result, Failure) else None
 
     # -- fulfilling
 
     def fulfill(self, result: Any = None) -> None:
         """Fulfil the future with a result, or queue one if it already has a result."""
-        if self._result is PENDING:
-            self._result = result
-            if self._armed:
-                self._schedule()
-            if self._timer is not None:
-                self._timer.stop()
-        else:
-            if self._queue is None:
-                self._queue = deque()
-            self._queue.append(result)
-            if self._then is not None:
-                # In its place among the other messages, as if there were no queue.
-                self._places += 1
-                self._schedule()
-        if self._observers:
+        self.results.append(result)
+        self.tell()
+
+    def tell(self, _future: Future | None = None) -> None:
+        """Tell of results those who wait for them; doing so again is harmless."""
+        if not self.results:
+            return
+        if self._then is not None:
+            # In its place among the other messages; a place too many is passed over.
+            self.schedule()
+        if self._timer is not None:
+            self._timer.stop()
+        if self._observers is not None:
             for observer in tuple(self._observers):
                 observer(self)
 
@@ -196,36 +205,28 @@ class Future:
 
     def fulfill_with(self, other: Future) -> None:
         """Fulfil the future with the newest result of another."""
-        queue = other._queue
-        result = queue[-1] if queue else other._result
-        self.fulfill(other._decoded(result))
+        self.fulfill(other._decoded(other.results[-1]))
 
     def _decoded(self, result: Any) -> Any:
         """Return what `get` would make of a result, errors included."""
-        return result
-
-    def fail(self, failure: Failure) -> None:
-        """Fulfil the future with an error that ends it."""
-        self.fulfill(failure)
+        return result if self._origin is None else self._origin._decoded(result)
 
     def reset(self) -> None:
         """Drop the result and go on to the next one.
 
         The continuation, if there is one, will be called for that.
         """
-        self._result = PENDING
-        then = self._then is not None
-        if then and not self._armed:
-            self._armed = True
-            self._hold()
-        if self._queue:
-            self._result = self._queue.popleft()
-            if self._places:
-                self._places -= 1
-            elif then:
-                self._schedule()
-        elif then:
-            self._start_timer()
+        results = self.results
+        if self._then is not None:
+            if not self._armed:
+                self._hold()
+                self._armed = [1]
+            if len(results) < 2:
+                self._passed = False
+                self._start_timer()
+            elif self._passed:
+                self.schedule()
+        del results[:1]
 
     # -- continuations
 
@@ -259,45 +260,37 @@ class Future:
             raise OSError(
                 errno.EINVAL, "the future has no Flux handle whose reactor could call back"
             )
-        self._then = (callback, args, kwargs)
-        self._armed = True
+        if kwargs:
+            callback = partial(callback, **kwargs)
         self._hold()
-        if self._result is not PENDING:
-            self._schedule()
+        self._then = (callback, args)
+        self._armed = [1]
+        if self.results:
+            self._passed = True
+            self.schedule()
         elif timeout >= 0:
             self._timeout = timeout
             self._start_timer()
         return self
 
-    def run_continuation(self) -> None:
-        """Call the continuation; called by the dispatcher."""
-        if not self._armed or self._result is PENDING:
-            if self._places:
-                self._places -= 1
-            return
-        self._armed = False
-        failed = self._result.__class__ is Failure
-        callback, args, kwargs = self._then  # type: ignore[misc]
-        try:
-            callback(self, *args, **kwargs)
-        except BaseException:
-            self._armed = False
-            raise
-        finally:
-            # A stream whose continuation has not asked for more still keeps the reactor running,
-            # as the next response may come at any time; but not after it failed.
-            if not self._armed and (not self._outstanding or failed):
-                self._release()
+    def keeps_running(self) -> bool:
+        """Return True if the reactor is to run on for the continuation."""
+        return bool(self._armed) and (bool(self.results) or self.under_way())
+
+    def under_way(self) -> bool:
+        """Return True if what will fulfil the future is known, and to come from a broker."""
+        return self._origin is not None and self._origin.under_way()
 
     def stop(self) -> None:
         """Do not call the continuation any more."""
         self._then = None
-        self._armed = False
+        self._armed = ()
         if self._timer is not None:
             self._timer.stop()
         self._release()
 
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
+        """Give the future a place among what is to be dispatched."""
         flux_handle: Any = self.flux_handle
         flux_handle._dispatcher.ready.append(self)
         if flux_handle._session.wake is not None:
@@ -309,11 +302,11 @@ class Future:
         assert flux_handle is not None
         if not flux_handle._attached:
             flux_handle._attach()
-        flux_handle._dispatcher.held.add(self)
+        flux_handle._dispatcher.held[self] = None
 
     def _release(self) -> None:
         if self.flux_handle is not None:
-            self.flux_handle._dispatcher.held.discard(self)
+            self.flux_handle._dispatcher.held.pop(self, None)
 
     def _start_timer(self) -> None:
         if self._timeout < 0 or self.flux_handle is None:
@@ -323,19 +316,23 @@ class Future:
         self._timer.reset()
 
     def _expire(self, *_args: Any) -> None:
-        if self._result is PENDING:
+        if not self.results:
             self.fulfill_error(errno.ETIMEDOUT)
 
     def observe(self, observer: Callable[[Future], None]) -> None:
-        """Have ``observer(future)`` called at each fulfilment, at once and outside the reactor."""
+        """Have ``observer(future)`` called at each fulfilment, at once and outside the reactor.
+
+        It is called again where an exception may have cut its call short: it looks at what is
+        there rather than counting its calls.
+        """
         if self._observers is None:
-            self._observers = []
-        self._observers.append(observer)
+            self._observers = {}
+        self._observers[observer] = None
 
     def unobserve(self, observer: Callable[[Future], None]) -> None:
         """Take back `observe`."""
         if self._observers is not None:
-            self._observers.remove(observer)
+            self._observers.pop(observer, None)
 
     # -- chaining: see flux_future_and_then(3)
 
@@ -417,7 +414,7 @@ class Future:
     # -- asyncio
 
     def __await__(self) -> Generator[Any, None, Any]:
-        if self._result is PENDING:
+        if not self.results:
             from flux._asyncio import wait
 
             yield from wait(self)
@@ -501,7 +498,7 @@ class FutureExt(Future):
         try:
             self._init()
             flux_handle = self.get_flux()
-            if self._result is not PENDING or flux_handle is None:
+            if self.results or flux_handle is None:
                 return
             timer = None
             if timeout >= 0:
@@ -513,7 +510,7 @@ class FutureExt(Future):
             finally:
                 if timer is not None:
                     timer.stop()
-            if self._result is PENDING and (timer is None or flux_handle.get_reactor().active()):
+            if not self.results and (timer is None or flux_handle.get_reactor().active()):
                 super()._wait(-1.0 if timeout < 0 else 0)
         finally:
             self._blocking = False

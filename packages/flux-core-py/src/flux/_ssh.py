@@ -17,9 +17,9 @@ import socket
 import subprocess
 import sys
 import weakref
+from functools import partial
 from typing import IO
 
-from flux._sigint import Interruptible
 from flux._uri import URI
 from flux.constants import FLUX_ROLE_NONE, FLUX_USERID_UNKNOWN
 
@@ -95,33 +95,20 @@ class SSHConnector:
         os.set_blocking(self._stderr.fileno(), False)
         self.fileno = sock.fileno
         self.send = sock.send
+        self.recv = sock.recv
 
-    def recv(self, size: int) -> bytes:
-        """Return up to ``size`` bytes, and pass on what ssh wrote to its standard error.
+    def aside(self) -> None:
+        """Pass on what ssh wrote to its standard error; called after each read."""
+        _pass_on(self._read_stderr())
 
-        Raises:
-            BlockingIOError: Nothing has arrived.
-            OSError: ECONNRESET, ssh has ended; with what it last said.
-        """
-        try:
-            data = self._sock.recv(size)
-        except ConnectionResetError:
-            # It had not read all that was sent.
-            data = b""
-        text = self._read_stderr()
-        if not data and text.strip():
-            raise OSError(errno.ECONNRESET, text.strip())
-        _pass_on(text)
-        return data
+    def last_words(self) -> str:
+        """Return what ssh last wrote to its standard error."""
+        return self._read_stderr().strip()
 
-    def greeted(self, interruptible: Interruptible) -> None:
+    def greeted(self) -> None:
         """Wait until the relay has greeted: for as long as the user takes to type a password.
 
-        Args:
-            interruptible: With what to wait.
-
         Raises:
-            KeyboardInterrupt: SIGINT was received.
             OSError: ECONNRESET, there is no relay; EPROTO, what is there is none.
         """
         poll = select.poll()
@@ -129,7 +116,7 @@ class SSHConnector:
         poll.register(self._stderr, select.POLLIN)
         text = ""
         while True:
-            ready = dict(interruptible.poll(poll.poll, -1.0))
+            ready = dict(poll.poll())
             if self._stderr.fileno() in ready:
                 found = self._read_stderr()
                 if not found:
@@ -182,42 +169,50 @@ def open_ssh(uri: URI) -> SSHConnector:
     """Connect to the broker that an ``ssh://`` URI names.
 
     Raises:
-        KeyboardInterrupt: SIGINT was received.
         OSError: EINVAL, a malformed URI; ENOENT, no ssh on this host; ECONNRESET, ssh or the
             relay failed, with what they said; EPROTO, something else answered.
     """
     argv = command_line(uri)
-    with Interruptible() as interruptible:
-        connector = _start(uri, argv)
-        try:
-            connector.greeted(interruptible)
-        except BaseException:
+    started: list[SSHConnector] = []
+    try:
+        _start(uri, argv, started)
+        started[0].greeted()
+    except BaseException:
+        for connector in started:
             connector.abandon()
-            raise
-    return connector
+        raise
+    return started[0]
 
 
-def _start(uri: URI, argv: list[str]) -> SSHConnector:
+def _start(uri: URI, argv: list[str], started: list[SSHConnector]) -> None:
+    """Start ssh, and put the connector into a list before an exception can be raised."""
     near, far = socket.socketpair()
     # Ctrl-C is for the program, which may go on afterwards, but the terminal sends it to all of
     # its foreground processes.  ssh has to stay one of them, or it could not ask for a password;
     # so it inherits that SIGINT is blocked.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    processes: list[subprocess.Popen[bytes]] = []
     try:
-        with far:
-            process = subprocess.Popen(
-                argv, stdin=far.fileno(), stdout=far.fileno(), stderr=subprocess.PIPE
-            )
-    except OSError as exc:
+        start = partial(
+            subprocess.Popen, stdin=far.fileno(), stdout=far.fileno(), stderr=subprocess.PIPE
+        )
+        processes.extend(map(start, (argv,)))
+        started.append(SSHConnector(uri, near, processes[0]))
+    except BaseException as exc:
         near.close()
-        raise OSError(
-            exc.errno,
-            f"{uri}: {argv[0]}: {os.strerror(exc.errno or 0)}; "
-            "FLUX_SSH in the environment names the program to use",
-        ) from None
+        for process in processes:
+            process.kill()
+            process.communicate()
+        if isinstance(exc, OSError):
+            raise OSError(
+                exc.errno,
+                f"{uri}: {argv[0]}: {os.strerror(exc.errno or 0)}; "
+                "FLUX_SSH in the environment names the program to use",
+            ) from None
+        raise
     finally:
+        far.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return SSHConnector(uri, near, process)
 
 
 def _received(sock: socket.socket) -> bytes:

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from flux._future import PENDING, Failure, Future
+from flux._future import Failure, Future
 from flux._payload import PayloadError, decode_json, decode_text, encode_payload
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
@@ -46,7 +46,6 @@ class RPC(Future):
 
     flux_handle: Flux
     _matchtag = FLUX_MATCHTAG_NONE
-    _outstanding = False
 
     def __init__(
         self,
@@ -65,29 +64,32 @@ class RPC(Future):
             encoder = _encoder(flux_handle, topic, nodeid, flags)
         self.encoder = encoder
         if flags & FLUX_RPC_NORESPONSE:
-            session.send(encoder.encode(data, FLUX_MATCHTAG_NONE))
-            self._result = None
+            self.results = [None]
+            session.request(None, encoder, data, FLUX_MATCHTAG_NONE)
         else:
-            self._matchtag = session.request(self, encoder, data)
-            self._outstanding = True
+            self.results = []
+            self._matchtag = tag = session.matchtag()
+            session.request(self, encoder, data, tag)
 
-    def deliver(self, errnum: int, data: bytes | None, streaming: int) -> None:
-        """Take a response; called by the session."""
-        result: Any = data
-        if errnum:
-            result = Failure(errnum, data)
-            streaming = 0
-        if not streaming:
-            self._outstanding = False
-            if self._then is not None and not self._armed:
-                # A stream has ended whose continuation had not asked for more.
-                self._release()
-        self.fulfill(result)
+    @property
+    def _outstanding(self) -> bool:
+        """Whether there are responses to come."""
+        return self._matchtag in self.flux_handle._session.rpcs
 
-    def fail(self, failure: Failure) -> None:
-        """End the RPC with an error; called by the session."""
-        self._outstanding = False
-        self.fulfill(failure)
+    def under_way(self) -> bool:
+        """Return True if there are responses to come."""
+        return self._outstanding
+
+    def keeps_running(self) -> bool:
+        """Return True if the reactor is to run on for the continuation."""
+        # A stream whose continuation has not asked for more still keeps the reactor running, as
+        # the next response may come at any time; but not after it failed.
+        results = self.results
+        if self._armed:
+            return bool(results) or self._outstanding
+        if self._then is None or (results and results[0].__class__ is Failure):
+            return False
+        return self._outstanding
 
     def get_str(self) -> str | None:
         """Wait for the response and return its payload as a string, None if it has none.
@@ -97,7 +99,7 @@ class RPC(Future):
                 is not a string.  ECONNRESET, the connection was lost.
             KeyboardInterrupt: SIGINT was received while waiting.
         """
-        data = Future.get(self)
+        data = self._taken()
         return None if data is None else decode_text(data)
 
     def get(self) -> Any:
@@ -111,13 +113,18 @@ class RPC(Future):
                 is not JSON.  ECONNRESET, the connection was lost.
             KeyboardInterrupt: SIGINT was received while waiting.
         """
-        data = self._result
-        if data is PENDING and self._outstanding:
-            self.flux_handle._session.wait(self.is_ready, -1.0)
-            data = self._result
+        results = self.results
+        if not results:
+            session = self.flux_handle._session
+            if self._matchtag not in session.rpcs:
+                self.wait_for()
+            session.wait(results.__len__, -1.0)
+        data = results[0]
         if data.__class__ is bytes:
             return decode_json(data)
-        return Future.get(self)
+        if data.__class__ is Failure:
+            data.throw()
+        return data
 
     def get_bytes(self) -> bytes | None:
         """Wait for the response and return its payload frame as it is, None if it has none.
@@ -125,7 +132,7 @@ class RPC(Future):
         Raises:
             OSError: As `get`.
         """
-        result: bytes | None = Future.get(self)
+        result: bytes | None = self._taken()
         return result
 
     def _decoded(self, result: Any) -> Any:
@@ -138,8 +145,8 @@ class RPC(Future):
 
     def _wait(self, timeout: float) -> None:
         if self._outstanding:
-            self.flux_handle._session.wait(self.is_ready, timeout)
-        else:
+            self.flux_handle._session.wait(self.results.__len__, timeout)
+        elif not self.results:
             super()._wait(timeout)
 
     def get_matchtag(self) -> int:
@@ -173,7 +180,7 @@ class RPC(Future):
         return self
 
     def __next__(self) -> Any:
-        if self._result is PENDING and not self._outstanding:
+        if not self._outstanding and not self.results:
             raise StopIteration
         try:
             value = self.get()
@@ -181,18 +188,15 @@ class RPC(Future):
             if exc.errno == errno.ENODATA:
                 raise StopIteration from None
             raise
-        if self._outstanding or self._queue:
-            self.reset()
-        else:
-            self._result = PENDING
+        self.reset()
         return value
 
     def __aiter__(self) -> RPC:
         return self
 
     async def __anext__(self) -> Any:
-        if self._result is PENDING:
-            if not self._outstanding:
+        if not self.results:
+            if not self._outstanding and not self.results:
                 raise StopAsyncIteration
             from flux._asyncio import Ready
 

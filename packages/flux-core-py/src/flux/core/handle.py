@@ -40,7 +40,6 @@ from flux.constants import (
     FLUX_RQ_HEAD,
     FLUX_RQ_TAIL,
 )
-from flux.core._interrupt import interruptible
 from flux.core.reactor import Reactor, tls
 from flux.core.watchers import (
     CheckWatcher,
@@ -118,6 +117,8 @@ class Flux:
             raise OSError(errno.EINVAL, f"unknown FLUX_O_* flags {flags & ~_OPEN_FLAGS:#x}")
         if handle is None or is_null(handle):
             session = _open(None if is_null(url) else _uri.to_str(url), flags)
+        elif isinstance(handle, Session):
+            session = handle
         elif hasattr(handle, "recv"):
             session = Session(handle, type(handle).__name__, flags)
         else:
@@ -261,7 +262,7 @@ class Flux:
         Raises:
             OSError: EPIPE, the connection is lost; EINVAL, a field is out of range.
         """
-        self._session.send_message(message, flags)
+        self._session.send_message(message)
         return 0
 
     def recv(
@@ -289,22 +290,28 @@ class Flux:
             KeyboardInterrupt: SIGINT was received while waiting.
         """
         topic_match = topic_matcher(None if topic_glob is None else encode_topic(topic_glob))
-        found: Message | None = None
+        session = self._session
+        found: list[Message] = []
+
+        def matches(msg: Message) -> bool:
+            return msg.match(type_mask, match_tag, topic_match)
 
         def look() -> bool:
-            nonlocal found
-            found = self._dispatcher.take(lambda msg: msg.match(type_mask, match_tag, topic_match))
-            return found is not None
+            return self._dispatcher.take(matches, found)
 
-        if (flags | self._session.flags) & FLUX_O_NONBLOCK:
-            if not look():
-                while self._session.receive():
-                    pass
+        try:
+            if (flags | session.flags) & FLUX_O_NONBLOCK:
                 if not look():
-                    self._session.raise_if_lost()
-        else:
-            self._session.wait(look, -1.0)
-        return found
+                    session.inside(session.read_all)
+                    if not look():
+                        session.raise_if_lost()
+            else:
+                session.wait(look, -1.0)
+        except BaseException:
+            # It was taken for nobody.
+            self._dispatcher.requeue(found, head=True)
+            raise
+        return found[0] if found else None
 
     def requeue(self, message: Message, flags: int = FLUX_RQ_TAIL) -> None:
         """Put a received message back, to be received again.
@@ -800,14 +807,18 @@ class Flux:
             The number of watchers still active and referenced, or -1 after `reactor_stop_error`.
 
         Raises:
-            KeyboardInterrupt: SIGINT was received, in the main thread.
             OSError: ECONNRESET, the connection is lost; EINVAL, unknown flags.
+            RuntimeError: Another thread is using the handle.
             Exception: What a callback raised.
         """
         if reactor is None:
             reactor = self.get_reactor()
-        with interruptible(self, reactor), self.in_reactor():
+        depth = tls.reactor_depth
+        try:
+            tls.reactor_depth = depth + 1
             rc = reactor.run(flags)
+        finally:
+            tls.reactor_depth = depth
         self.raise_if_exception()
         return rc
 
@@ -822,8 +833,8 @@ class Flux:
     def _attach(self) -> None:
         """Have the reactor serve this handle's messages."""
         if not self._attached:
-            self._attached = True
             self.get_reactor().attach(self._dispatcher)
+            self._attached = True
 
 
 # Not by inheritance: a `Wrapper` looks up what it has not, and that costs all of its attributes.

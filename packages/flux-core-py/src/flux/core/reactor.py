@@ -4,6 +4,11 @@
 as `Source`.  One iteration, as in libev on which flux-core's reactor stands: prepare watchers,
 wait, check watchers, then what became ready; see flux_reactor_create(3).
 
+As in `flux._session`, anything may come between any two instructions.  Here it takes less to be
+safe.  What is started stands in dictionaries, where adding and removing can be repeated; what
+follows from them (the selector, whether to run on) is made anew where it is in doubt; and what is
+to happen once, such as the call of a timer, leaves its place in the same C call that makes it.
+
 Signals need neither a self-pipe nor a wakeup descriptor: the handler raises a private exception
 out of the wait, and only there, where nothing can be lost by it.
 """
@@ -16,9 +21,13 @@ import selectors
 import signal
 import threading
 import time
-from collections.abc import Sized
+from collections import deque
+from collections.abc import Iterator
+from itertools import compress, count, repeat
+from operator import is_not, not_
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Callable, Protocol
+from weakref import ref
 
 from flux.constants import (
     FLUX_POLLIN,
@@ -35,15 +44,30 @@ if TYPE_CHECKING:
         PrepareWatcher,
         SignalWatcher,
         TimerWatcher,
+        Watcher,
     )
 
 __all__ = ["Reactor", "Source", "tls"]
 
-#: Longest single wait in seconds; see `flux._sigint` for why waits in the main thread are cut up.
+#: Longest single wait in the main thread, in seconds.  A handler that Python runs within the wait
+#: may do what is waited for; that, and a signal in the instant before the system call, is seen
+#: this late.
 _SLICE = 1.0
+
+_use_up = deque[object](maxlen=0).extend
+
+#: Longest wait in seconds that is asked of the system, about a day; it is then repeated.
+MAX_WAIT = 1e5
+
+_READ_WRITE = selectors.EVENT_READ | selectors.EVENT_WRITE
+_ALL = (slice(None),)
 
 #: Entries of timers that were disarmed which may stay in the heap in any case.
 _IDLE_TIMERS = 64
+
+
+#: When a timer is due, a number that makes entries differ, and the timer.
+_Entry = tuple[float, int, "ref[TimerWatcher]"]
 
 
 class ThreadState(threading.local):
@@ -62,38 +86,29 @@ tls = ThreadState()
 
 
 class Source(Protocol):
-    """A handle's message stream, as the reactor sees it.
+    """A handle's message stream, as the reactor sees it."""
 
-    Attributes:
-        held: Futures whose continuations wait for messages; while there are any, the source
-            keeps the reactor running.
-        ready: What `dispatch` will take.
-        local: Whether messages come from within this thread: nothing to read, write or wait for.
-    """
-
+    #: Whether messages come from within this thread: nothing to read, write or wait for.
     local: bool
+    #: What `dispatch` will take.
+    ready: deque[Any]
 
-    @property
-    def held(self) -> Sized:
-        """Futures whose continuations wait for messages; any keeps the reactor running."""
-
-    @property
-    def ready(self) -> Sized:
-        """What `dispatch` will take."""
+    def waits(self) -> bool:
+        """Return True if there are continuations for which the reactor is to run on."""
 
     def fileno(self) -> int:
         """Return a descriptor to wait on, or -1."""
 
-    def begin(self) -> None:
-        """Note that a run begins: output is written once a turn from now on."""
+    def begin(self, reactor: Reactor) -> None:
+        """Note that a run begins, in this thread: output is written once a turn from now on."""
 
-    def end(self) -> None:
-        """Note that a run ends, and write what is left."""
+    def end(self, reactor: Reactor) -> None:
+        """Note that a run ends, and write what is left.  Doing so again is harmless."""
 
     def prepare(self) -> tuple[bool, bool]:
         """Write what is to be written; return whether work is ready, and output still unsent."""
 
-    def receive(self) -> None:
+    def receive(self) -> Any:
         """Read what has arrived."""
 
     def dispatch(self, reactor: Reactor) -> None:
@@ -113,23 +128,25 @@ class Reactor:
 
     def __init__(self) -> None:
         self._selector: selectors.BaseSelector | None = None
-        self._fds: dict[int, list[FDWatcher]] = {}
+        # What the selector knows, as far as it is known to know it.
+        self._registered: dict[int, int] = {}
+        self._fds: dict[int, dict[FDWatcher, None]] = {}
         # Each with the descriptor it was attached with; clones of a handle share theirs.
         self._sources: dict[Source, int] = {}
         # Those that never have one: only what is ready matters, so many of them cost little.
         self._local: dict[Source, None] = {}
-        self._writing: set[int] = set()
-        # The heap tells the order; an entry counts while `_armed` has its serial number.
-        self._timers: list[tuple[float, int]] = []
-        self._armed: dict[int, TimerWatcher] = {}
-        self._serial = 0
+        # The heap tells the order.  An entry counts while the timer is armed for that time.
+        self._timers: list[_Entry] = []
+        self._armed: dict[TimerWatcher, _Entry] = {}
+        self._serials = count()
+        self._claim: Iterator[int] = iter(())
         #: Called before each wait.
-        self.prepares: list[PrepareWatcher] = []
+        self.prepares: dict[PrepareWatcher, None] = {}
         #: Called after each wait.
-        self.checks: list[CheckWatcher] = []
+        self.checks: dict[CheckWatcher, None] = {}
         #: Keep the reactor from waiting; called in iterations that find nothing else to do.
-        self.idles: list[IdleWatcher] = []
-        self._signals: list[SignalWatcher] = []
+        self.idles: dict[IdleWatcher, None] = {}
+        self._signals: dict[SignalWatcher, None] = {}
         self._signalled: list[SignalWatcher] = []
         self._waiting = False
         #: Called when something happened that the reactor would not notice by itself; set by
@@ -137,7 +154,8 @@ class Reactor:
         self.wake: Callable[[], Any] | None = None
         self._depth = 0
         self._error = False
-        self._active = 0
+        # Started watchers that keep the reactor running.
+        self._held: dict[Watcher, None] = {}
         #: True once a stop was asked for; callbacks still due are then left for the next run.
         self.stopping = False
 
@@ -160,21 +178,40 @@ class Reactor:
         if flags & ~(FLUX_REACTOR_NOWAIT | FLUX_REACTOR_ONCE):
             raise OSError(errno.EINVAL, f"invalid reactor flags {flags:#x}")
         self._error = self.stopping = False
-        self._depth += 1
-        if self._depth == 1:
-            for source in self._sources:
-                source.begin()
+        depth = self._depth
+        # An exception may be raised in the inner `finally`, before it has done anything.
         try:
-            while True:
-                self._iterate(block=not flags & FLUX_REACTOR_NOWAIT)
-                if flags or self.stopping or not (self._active > 0 or self.active()):
-                    break
+            try:
+                self._depth = depth + 1
+                if not depth:
+                    for source in tuple(self._sources):
+                        source.begin(self)
+                running = True
+                while running:
+                    self._iterate(block=not flags & FLUX_REACTOR_NOWAIT)
+                    running = not flags and not self.stopping and self._runs()
+            finally:
+                self._leave(depth)
         finally:
-            self._depth -= 1
-            if not self._depth:
-                for source in self._sources:
-                    source.end()
+            self._leave(depth)
         return -1 if self._error else self.active()
+
+    def _leave(self, depth: int) -> None:
+        if self._depth > depth:
+            if not depth:
+                for source in tuple(self._sources):
+                    source.end(self)
+            self._depth = depth
+
+    def _runs(self) -> bool:
+        """Return True if there is anything to run for."""
+        if self._held:
+            return True
+        for sources in (self._sources, self._local):
+            for source in tuple(sources):
+                if source.waits():
+                    return True
+        return False
 
     def stop(self) -> None:
         """Make `run` return after the callback that is running."""
@@ -198,16 +235,15 @@ class Reactor:
 
     def active(self) -> int:
         """Return how many referenced watchers, and handles waited on, keep the reactor running."""
-        active = self._active
+        active = len(self._held)
         for sources in (self._sources, self._local):
-            for source in sources:
-                if source.held:
-                    active += 1
+            active += sum(source.waits() for source in tuple(sources))
         return active
 
     def fileno(self) -> int:
         """Return a descriptor that polls readable when something is ready."""
-        return self._select().fileno()  # type: ignore[attr-defined,no-any-return]
+        self._update_selector()
+        return self._selector.fileno()  # type: ignore[union-attr,no-any-return]
 
     def timeout(self) -> float | None:
         """Return in how many seconds the next iteration is due; None if only input is awaited."""
@@ -223,16 +259,13 @@ class Reactor:
             for prepare in tuple(self.prepares):
                 if prepare.active:
                     self._call(prepare, 0)
-        if block and not self.stopping and (self._active > 0 or self.active()):
-            timeout = self._timeout()
-        else:
-            timeout = 0.0
-        for source, fd in self._sources.items():
+        timeout = self._timeout() if block and not self.stopping and self._runs() else 0.0
+        for source, fd in tuple(self._sources.items()):
             ready, unsent = source.prepare()
             if ready:
                 timeout = 0.0
-            if unsent != (fd in self._writing):
-                self._watch_writing(fd, source, unsent)
+            if fd >= 0:
+                self._watch(fd, _READ_WRITE if unsent else selectors.EVENT_READ)
         for source in self._local:
             if source.ready:
                 timeout = 0.0
@@ -244,10 +277,11 @@ class Reactor:
                     self._call(check, 0)
         busy = False
         for key, mask in events:
-            watchers = key.data
-            if watchers.__class__ is not list:
+            fd = key.fd
+            watchers = self._fds.get(fd)
+            if watchers is None:
                 if mask & selectors.EVENT_READ:
-                    watchers.receive()
+                    self._receive(fd)
                 continue
             busy = True
             revents = (FLUX_POLLIN if mask & selectors.EVENT_READ else 0) | (
@@ -258,11 +292,8 @@ class Reactor:
                     self._call(watcher, watcher.events & revents)
         if self._timers and self._fire_timers():
             busy = True
-        while self._signalled and not self.stopping:
+        if self._signalled and self._call_signalled():
             busy = True
-            signal_watcher = self._signalled.pop(0)
-            if signal_watcher.active:
-                self._call(signal_watcher, 0)
         for source in tuple(self._sources):
             source.dispatch(self)
         for source in tuple(self._local):
@@ -273,45 +304,66 @@ class Reactor:
                 if idle.active and idle.callback is not None:
                     self._call(idle, 0)
 
+    def _receive(self, fd: int) -> None:
+        for source, other in self._sources.items():
+            if other == fd:
+                source.receive()
+                return
+
+    def _look(self) -> Iterator[int]:
+        """Return a claim to what is looked at from now on; see `flux._session`."""
+        _use_up(self._claim)
+        self._claim = claim = repeat(0, 1)
+        return claim
+
     def _timeout(self) -> float | None:
         """Return how long to wait at most, in seconds; None for no limit."""
         if self.idles:
             return 0.0
         timers = self._timers
-        while timers and timers[0][1] not in self._armed:
-            heapq.heappop(timers)
-        if not timers:
-            return None
-        return max(0.0, timers[0][0] - time.monotonic())
+        while timers:
+            claim = self._look()
+            entry = timers[0] if timers else None
+            if entry is None:
+                break
+            if self._counts(entry):
+                return min(max(0.0, entry[0] - time.monotonic()), MAX_WAIT)
+            next(map(heapq.heappop, map((timers,).__getitem__, claim)), None)
+        return None
 
     def _wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        if self._selector is None:
-            if timeout == 0.0:
-                return []
-            self._selector = selectors.DefaultSelector()
-        if not self._signals:
-            return self._selector.select(timeout)
+        """Wait for descriptors, signals, or what a handler does meanwhile."""
         if timeout == 0.0:
+            if self._selector is None:
+                return []
             return self._selector.select(0)
+        self._update_selector()
+        selector = self._selector
+        assert selector is not None
+        if threading.get_ident() != threading.main_thread().ident:
+            return selector.select(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         left = _SLICE if timeout is None else timeout
-        # Handlers run in the main thread; that is the only one they may throw out of its wait.
-        self._waiting = threading.get_ident() == threading.main_thread().ident
+        before = self._waiting
         try:
-            # Signals are looked for only now: one from here on wakes the wait by itself.
-            while not self._signalled:
-                events = self._selector.select(min(_SLICE, left))
-                if events:
-                    return events
-                if deadline is not None:
-                    left = deadline - time.monotonic()
-                    if left <= 0.0:
+            try:
+                self._waiting = True
+                # Signals are looked for only now: one from here on wakes the wait by itself.
+                while not self._signalled:
+                    events = selector.select(min(_SLICE, left))
+                    if events or self.stopping or any(source.ready for source in self._sources):
                         return events
-            return self._selector.select(0)
+                    if deadline is not None:
+                        left = deadline - time.monotonic()
+                        if left <= 0.0:
+                            return events
+                return selector.select(0)
+            finally:
+                self._waiting = before
         except _Wake:
             return []
         finally:
-            self._waiting = False
+            self._waiting = before
 
     def _call(self, watcher: Any, revents: int) -> None:
         if self.stopping:
@@ -323,146 +375,174 @@ class Reactor:
 
     # -- references
 
-    def ref(self) -> None:
-        """Count one more active watcher that keeps the reactor running."""
-        self._active += 1
+    def hold(self, watcher: Watcher) -> None:
+        """Run on as long as a watcher is started."""
+        self._held[watcher] = None
 
-    def unref(self) -> None:
-        """Count one less."""
-        self._active -= 1
+    def release(self, watcher: Watcher) -> None:
+        """Take back `hold`."""
+        self._held.pop(watcher, None)
 
     # -- handles
 
     def attach(self, source: Source) -> None:
         """Serve a handle's message stream from now on."""
-        if source in self._sources:
-            return
         if source.local:
             self._local[source] = None
-            return
-        fd = source.fileno()
-        if fd >= 0 and fd not in self._sources.values():
-            self._select().register(fd, selectors.EVENT_READ, source)
-        self._sources[source] = fd
-        if self._depth:
-            source.begin()
+        elif source not in self._sources:
+            self._sources[source] = source.fileno()
+            if self._depth:
+                source.begin(self)
 
     def detach(self, source: Source) -> None:
         """Stop serving a handle's message stream."""
         self._local.pop(source, None)
         fd = self._sources.pop(source, None)
-        if fd is None:
-            return
-        if fd >= 0:
-            self._writing.discard(fd)
-            self._select().unregister(fd)
-            for other, other_fd in self._sources.items():
-                if other_fd == fd:
-                    self._select().register(fd, selectors.EVENT_READ, other)
-                    break
-        if self._depth:
-            source.end()
-
-    def _watch_writing(self, fd: int, source: Source, on: bool) -> None:
-        if fd < 0:
-            return
-        events = selectors.EVENT_READ
-        if on:
-            events |= selectors.EVENT_WRITE
-            self._writing.add(fd)
-        else:
-            self._writing.discard(fd)
-        self._select().modify(fd, events, source)
-
-    def _select(self) -> selectors.BaseSelector:
-        if self._selector is None:
-            self._selector = selectors.DefaultSelector()
-        return self._selector
+        if fd is not None:
+            if fd >= 0 and fd not in self._sources.values():
+                self._watch(fd, 0)
+            source.end(self)
 
     # -- descriptors
 
+    def _watch(self, fd: int, events: int) -> None:
+        """Tell the selector what to wait for, unless it knows."""
+        registered = self._registered
+        if registered.get(fd, 0) == events:
+            return
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+        selector = self._selector
+        try:
+            if fd in registered:
+                selector.unregister(fd)
+                registered.pop(fd, None)
+            if events:
+                selector.register(fd, events)
+                registered[fd] = events
+        except PermissionError:
+            registered.pop(fd, None)
+            raise OSError(
+                errno.EPERM, f"descriptor {fd} is a regular file, which is always ready"
+            ) from None
+        except BaseException:
+            # It may know something else now: begin anew.
+            self._selector = None
+            self._registered = {}
+            selector.close()
+            if self.wake is not None:
+                self.wake()
+            raise
+
+    def _update_selector(self) -> None:
+        """See that the selector exists and knows all descriptors."""
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+        for fd in self._sources.values():
+            if fd >= 0 and fd not in self._registered:
+                self._watch(fd, selectors.EVENT_READ)
+        for fd in tuple(self._fds):
+            if fd not in self._registered:
+                self._watch(fd, self._wanted(fd))
+
     def add_fd(self, watcher: FDWatcher) -> None:
         """Start to watch a descriptor; several watchers may share one."""
-        watchers = self._fds.setdefault(watcher.fd_int, [])
-        watchers.append(watcher)
-        try:
-            self._update_fd(watcher.fd_int, watchers)
-        except BaseException:
-            self.remove_fd(watcher)
-            raise
+        self._fds.setdefault(watcher.fd_int, {})[watcher] = None
+        self._rewatch(watcher.fd_int)
 
     def remove_fd(self, watcher: FDWatcher) -> None:
         """Stop watching a descriptor."""
-        watchers = self._fds[watcher.fd_int]
-        watchers.remove(watcher)
-        if not watchers:
-            del self._fds[watcher.fd_int]
-        self._update_fd(watcher.fd_int, watchers)
+        watchers = self._fds.get(watcher.fd_int)
+        if watchers is not None and watcher in watchers:
+            watchers.pop(watcher, None)
+            if not watchers:
+                self._fds.pop(watcher.fd_int, None)
+            self._rewatch(watcher.fd_int)
 
-    def _update_fd(self, fd: int, watchers: list[FDWatcher]) -> None:
-        selector = self._select()
+    def _rewatch(self, fd: int) -> None:
+        # Registered anew rather than modified: the number may meanwhile have been closed and
+        # given to another file, which the kernel then does not know under it.
+        self._watch(fd, 0)
+        self._watch(fd, self._wanted(fd))
+
+    def _wanted(self, fd: int) -> int:
         events = 0
-        for watcher in watchers:
+        for watcher in self._fds.get(fd, ()):
             if watcher.events & FLUX_POLLIN:
                 events |= selectors.EVENT_READ
             if watcher.events & FLUX_POLLOUT:
                 events |= selectors.EVENT_WRITE
-        # Registered anew rather than modified: the number may meanwhile have been closed and
-        # given to another file, which the kernel then does not know under it.
-        try:
-            selector.unregister(fd)
-        except KeyError:
-            pass
-        if events:
-            try:
-                selector.register(fd, events, watchers)
-            except PermissionError:
-                raise OSError(
-                    errno.EPERM, f"descriptor {fd} is a regular file, which is always ready"
-                ) from None
+        return events
 
     # -- timers
 
     def add_timer(self, watcher: TimerWatcher, after: float) -> None:
         """Arm a timer to fire once, ``after`` seconds from now."""
-        self._schedule(watcher, time.monotonic() + after)
+        entry = self._push(watcher, time.monotonic() + after)
+        self._armed[watcher] = entry
+        if self.wake is not None and not self._depth:
+            self.wake()
 
     def remove_timer(self, watcher: TimerWatcher) -> None:
         """Disarm a timer."""
         # Its entry stays in the heap and is skipped; too many of those are cleared out at once.
-        del self._armed[watcher.serial]
+        self._armed.pop(watcher, None)
         timers = self._timers
         if len(timers) > _IDLE_TIMERS and len(timers) > 2 * len(self._armed):
-            timers[:] = [entry for entry in timers if entry[1] in self._armed]
-            heapq.heapify(timers)
+            claim = self._look()
+            kept = [entry for entry in tuple(timers) if self._counts(entry)]
+            heapq.heapify(kept)
+            next(map(timers.__setitem__, map(_ALL.__getitem__, claim), (kept,)), None)
 
-    def _schedule(self, watcher: TimerWatcher, when: float) -> None:
-        self._serial += 1
-        watcher.serial = self._serial
-        self._armed[self._serial] = watcher
-        heapq.heappush(self._timers, (when, self._serial))
-        if self.wake is not None and not self._depth:
-            self.wake()
+    def has_timer(self, watcher: TimerWatcher) -> bool:
+        """Return True if a timer is armed."""
+        return watcher in self._armed
+
+    def _counts(self, entry: _Entry) -> bool:
+        watcher = entry[2]()
+        return watcher is not None and self._armed.get(watcher) is entry
+
+    def _push(self, watcher: TimerWatcher, when: float) -> _Entry:
+        entry = (when, next(self._serials), ref(watcher))
+        # As long as it isn't in `_armed` as well, the entry means nothing.
+        heapq.heappush(self._timers, entry)
+        return entry
 
     def _fire_timers(self) -> bool:
         """Call the timers that are due, but none armed meanwhile; return whether there was one."""
         timers = self._timers
+        armed = self._armed
         now = time.monotonic()
-        newest = self._serial
+        newest = next(self._serials)
         fired = False
-        while timers and timers[0][0] <= now and timers[0][1] <= newest and not self.stopping:
-            due, serial = heapq.heappop(timers)
-            watcher = self._armed.pop(serial, None)
-            if watcher is None:
+        while not self.stopping:
+            claim = self._look()
+            if not timers:
+                break
+            entry = timers[0]
+            due, serial, watched = entry
+            watcher = watched()
+            if watcher is None or armed.get(watcher) is not entry:
+                next(map(heapq.heappop, map((timers,).__getitem__, claim)), None)
                 continue
+            if due > now or serial > newest:
+                break
             fired = True
+            taken: Iterator[Any]
             if watcher.interval > 0:
                 # From when it was due, so that a repeating timer does not drift; but one that is
                 # late does not fire in a burst.
-                self._schedule(watcher, max(due + watcher.interval, now))
+                later = (self._push(watcher, max(due + watcher.interval, now)),)
+                mine = map((watcher,).__getitem__, claim)
+                taken = map(not_, map(armed.__setitem__, mine, later))
             else:
-                watcher.expire()
-            self._call(watcher, 0)
+                mine = map((watcher,).__getitem__, claim)
+                taken = map(is_not, map(armed.pop, mine), map(self._held.pop, (watcher,), (0,)))
+            # Disarmed, or armed anew, and called: in one.
+            try:
+                watcher.call_once(compress((watcher,), taken))
+            except Exception as exc:
+                self.fail(exc)
         return fired
 
     # -- signals
@@ -473,60 +553,79 @@ class Reactor:
         Raises:
             OSError: EINVAL, the signal cannot be caught, or this is not the main thread.
         """
+        self._signals[watcher] = None
         _signal_table.add(self, watcher)
-        self._signals.append(watcher)
 
     def remove_signal(self, watcher: SignalWatcher) -> None:
         """Stop catching it; the last watcher of a signal puts the previous handler back."""
-        self._signals.remove(watcher)
+        self._signals.pop(watcher, None)
         _signal_table.remove(self, watcher)
-
-    def take_signal(self, watcher: SignalWatcher) -> bool:
-        """Return whether a watcher's signal arrived and was not yet told, and forget it."""
-        if watcher not in self._signalled:
-            return False
-        self._signalled = [other for other in self._signalled if other is not watcher]
-        return True
 
     def signalled(self, watcher: SignalWatcher) -> None:
         """Note, in a signal handler, that a watcher's signal arrived."""
         self._signalled.append(watcher)
+
+    def _call_signalled(self) -> bool:
+        """Call the watchers whose signals arrived; return whether there was one."""
+        signalled = self._signalled
+        called = False
+        while not self.stopping:
+            claim = self._look()
+            if not signalled:
+                break
+            watcher = signalled[0]
+            called = True
+            taken = map(signalled.pop, claim)
+            try:
+                if watcher.active:
+                    watcher.call_once(taken)
+                else:
+                    next(taken, None)
+            except Exception as exc:
+                self.fail(exc)
+        return called
 
 
 class _SignalTable:
     """Which watchers of which reactors want each signal, and the handlers they displaced."""
 
     def __init__(self) -> None:
-        self._wanted: dict[int, list[tuple[Reactor, SignalWatcher]]] = {}
+        self._wanted: dict[int, dict[SignalWatcher, Reactor]] = {}
         self._previous: dict[int, Any] = {}
 
     def add(self, reactor: Reactor, watcher: SignalWatcher) -> None:
         signum = watcher.signal_int
-        wanted = self._wanted.get(signum)
-        if wanted is None:
-            try:
-                self._previous[signum] = signal.signal(signum, self._on_signal)
-            except ValueError:
-                raise OSError(
-                    errno.EINVAL, "signals can only be watched from the main thread"
-                ) from None
-            wanted = self._wanted[signum] = []
-        wanted.append((reactor, watcher))
+        wanted = self._wanted.setdefault(signum, {})
+        wanted[watcher] = reactor
+        if signum in self._previous:
+            return
+        try:
+            # Known before it is displaced, so that it can be put back whatever happens.
+            self._previous[signum] = signal.getsignal(signum)
+            signal.signal(signum, self._on_signal)
+        except (ValueError, OSError) as exc:
+            self._previous.pop(signum, None)
+            wanted.pop(watcher, None)
+            if isinstance(exc, OSError):
+                raise
+            raise OSError(
+                errno.EINVAL, "signals can only be watched from the main thread"
+            ) from None
 
     def remove(self, reactor: Reactor, watcher: SignalWatcher) -> None:
         signum = watcher.signal_int
-        wanted = self._wanted[signum]
-        if len(wanted) == 1:
+        wanted = self._wanted.get(signum, {})
+        if watcher in wanted and len(wanted) == 1 and signum in self._previous:
             # First, so that a signal in this instant still reaches the watcher or that handler.
-            previous = self._previous.pop(signum)
+            previous = self._previous[signum]
             # None stands for a handler that was not installed from Python.
             signal.signal(signum, signal.SIG_DFL if previous is None else previous)
-            del self._wanted[signum]
-        wanted.remove((reactor, watcher))
+            self._previous.pop(signum, None)
+        wanted.pop(watcher, None)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         waiting = False
-        for reactor, watcher in self._wanted.get(signum, ()):
+        for watcher, reactor in tuple(self._wanted.get(signum, {}).items()):
             reactor.signalled(watcher)
             if reactor._waiting:
                 reactor._waiting = False

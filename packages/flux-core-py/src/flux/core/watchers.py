@@ -6,6 +6,7 @@ import errno
 import fnmatch
 import re
 import signal
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -15,7 +16,7 @@ from flux.constants import (
     FLUX_POLLOUT,
     FLUX_ROLE_OWNER,
 )
-from flux.message import Message, encode_topic
+from flux.message import encode_topic
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,6 +49,9 @@ class Watcher:
         active: Whether the watcher is started.
     """
 
+    #: What `call_once` tells as the events.
+    _revents = 0
+
     def __init__(
         self, flux_handle: Flux, callback: Callable[..., Any] | None, args: Any = None
     ) -> None:
@@ -74,30 +78,32 @@ class Watcher:
             raise OSError(errno.EINVAL, "the watcher has been destroyed")
         if not self.active:
             reactor = self.flux_handle.get_reactor()
-            self._add(reactor)
-            self.active = True
-            if self._referenced:
-                reactor.ref()
+            try:
+                self._add(reactor)
+                self.active = True
+                if self._referenced:
+                    reactor.hold(self)
+            except BaseException:
+                self.stop()
+                raise
         return self
 
     def stop(self) -> Self:
         """Stop the watcher.  Stopping it again does nothing."""
-        if self.active:
-            self._remove(self.flux_handle.get_reactor())
-            self._became_inactive()
-        return self
-
-    def _became_inactive(self) -> None:
+        # All of it each time: an exception may have kept an earlier call from ending.
+        reactor = self.flux_handle._reactor
+        if reactor is not None:
+            self._remove(reactor)
+            reactor.release(self)
         self.active = False
-        if self._referenced:
-            self.flux_handle.get_reactor().unref()
+        return self
 
     def ref(self) -> Self:
         """Let the watcher keep the reactor running while it is started, which is the default."""
         if not self._referenced:
             self._referenced = True
             if self.active:
-                self.flux_handle.get_reactor().ref()
+                self.flux_handle.get_reactor().hold(self)
         return self
 
     def unref(self) -> Self:
@@ -105,7 +111,7 @@ class Watcher:
         if self._referenced:
             self._referenced = False
             if self.active:
-                self.flux_handle.get_reactor().unref()
+                self.flux_handle.get_reactor().release(self)
         return self
 
     def is_active(self) -> bool:
@@ -126,6 +132,15 @@ class Watcher:
         """Call the callback as ``callback(handle, watcher, revents, args)``."""
         assert self.callback is not None
         self.callback(self.flux_handle, self, revents, self.args)
+
+    def call_once(self, taken: Iterator[Any]) -> None:
+        """Call the callback, if and when this watcher can be taken from an iterator.
+
+        That and the call are one C call, so that an exception comes before both or after both.
+        """
+        assert self.callback is not None
+        arguments = (self.flux_handle,), taken, (self._revents,), (self.args,)
+        next(map(self.callback, *arguments), None)
 
     def __enter__(self) -> Self:
         self.start()
@@ -154,8 +169,6 @@ class TimerWatcher(Watcher):
         OSError: EINVAL, a negative time.
     """
 
-    serial = 0
-
     def __init__(
         self,
         flux_handle: Flux,
@@ -183,9 +196,15 @@ class TimerWatcher(Watcher):
     def _remove(self, reactor: Reactor) -> None:
         reactor.remove_timer(self)
 
-    def expire(self) -> None:
-        """Note that the timer fired for the last time."""
-        self._became_inactive()
+    @property
+    def active(self) -> bool:
+        """Whether the timer is started and will fire."""
+        reactor = self.flux_handle._reactor
+        return reactor is not None and reactor.has_timer(self)
+
+    @active.setter
+    def active(self, value: bool) -> None:
+        pass  # The reactor knows.
 
     def reset(self, after: float | None = None, repeat: float | None = None) -> None:
         """Arm the timer from scratch, whether or not it is started.
@@ -259,10 +278,10 @@ class PrepareWatcher(Watcher):
     """
 
     def _add(self, reactor: Reactor) -> None:
-        reactor.prepares.append(self)
+        reactor.prepares[self] = None
 
     def _remove(self, reactor: Reactor) -> None:
-        reactor.prepares.remove(self)
+        reactor.prepares.pop(self, None)
 
 
 class CheckWatcher(Watcher):
@@ -275,10 +294,10 @@ class CheckWatcher(Watcher):
     """
 
     def _add(self, reactor: Reactor) -> None:
-        reactor.checks.append(self)
+        reactor.checks[self] = None
 
     def _remove(self, reactor: Reactor) -> None:
-        reactor.checks.remove(self)
+        reactor.checks.pop(self, None)
 
 
 class IdleWatcher(Watcher):
@@ -297,10 +316,10 @@ class IdleWatcher(Watcher):
         super().__init__(flux_handle, callback, args)
 
     def _add(self, reactor: Reactor) -> None:
-        reactor.idles.append(self)
+        reactor.idles[self] = None
 
     def _remove(self, reactor: Reactor) -> None:
-        reactor.idles.remove(self)
+        reactor.idles.pop(self, None)
 
 
 class SignalWatcher(Watcher):
@@ -327,7 +346,7 @@ class SignalWatcher(Watcher):
         args: Any = None,
     ) -> None:
         super().__init__(flux_handle, callback, args)
-        self.signal_int = int(signal_int)
+        self.signal_int = self._revents = int(signal_int)
         if not 1 <= self.signal_int < signal.NSIG:
             raise OSError(errno.EINVAL, f"invalid signal number {signal_int}")
 
@@ -336,11 +355,6 @@ class SignalWatcher(Watcher):
 
     def _remove(self, reactor: Reactor) -> None:
         reactor.remove_signal(self)
-
-    def invoke(self, revents: int) -> None:
-        """Call the callback with the signal's number."""
-        assert self.callback is not None
-        self.callback(self.flux_handle, self, self.signal_int, self.args)
 
 
 TopicMatch = Optional[Callable[[str], Any]]
@@ -407,8 +421,3 @@ class MessageWatcher(Watcher):
 
     def _remove(self, reactor: Reactor) -> None:
         self.flux_handle._remove_message_watcher(self)
-
-    def deliver(self, message: Message) -> None:
-        """Call the callback with a message."""
-        assert self.callback is not None
-        self.callback(self.flux_handle, self, message, self.args)
