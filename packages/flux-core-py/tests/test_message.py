@@ -149,7 +149,8 @@ def test_a_topic_is_a_string():
 @pytest.mark.parametrize(
     ("value", "json", "text"),
     [
-        ({"a": 1}, {"a": 1}, '{"a":1}'),
+        ({"a": 1}, {"a": 1}, '{"a": 1}'),
+        ({"b": [1, 1e16], 2: "é"}, {"b": [1, 1e16], "2": "é"}, '{"b": [1, 1e+16], "2": "é"}'),
         ('{"a": 1}', {"a": 1}, '{"a": 1}'),
         (b'{"a": 1}', {"a": 1}, '{"a": 1}'),
         ([1], [1], "[1]"),
@@ -312,7 +313,7 @@ def test_decode_gives_type_topic_and_payload():
     msg.topic = "a"
     assert msg.decode() == (FLUX_MSGTYPE_REQUEST, "a", None)
     msg.payload = {"x": 1}
-    assert msg.decode() == (FLUX_MSGTYPE_REQUEST, "a", '{"x":1}')
+    assert msg.decode() == (FLUX_MSGTYPE_REQUEST, "a", '{"x": 1}')
     with pytest.raises(OSError, match="no topic"):
         Message().decode()
 

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from flux import _codec
-from flux._payload import decode_json, decode_text, encode_payload
+from flux._payload import decode_json, decode_text, encode_payload, encode_spelled
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_MSGFLAG_NORESPONSE,
@@ -127,7 +127,7 @@ class Message(_codec.WireMessage):
         """
         msg = cls(FLUX_MSGTYPE_EVENT)
         msg.raw_topic = encode_topic(topic)
-        msg.data = encode_payload(payload)
+        msg.data = encode_spelled(payload)
         return msg
 
     @classmethod
@@ -204,7 +204,8 @@ class Message(_codec.WireMessage):
     def payload(self) -> Any:
         """The payload as a JSON value, or None if the message has none.
 
-        Assign None, a str or bytes (used unmodified), or any object to send as JSON.
+        Assign None, a str or bytes (used unmodified), or any object to send as JSON, whose text
+        is then that of ``json.dumps``.
 
         Raises:
             OSError: EPROTO, the payload is not JSON (also a ValueError).
@@ -214,7 +215,7 @@ class Message(_codec.WireMessage):
 
     @payload.setter
     def payload(self, value: Any) -> None:
-        self.data = encode_payload(value)
+        self.data = encode_spelled(value)
 
     @property
     def payload_str(self) -> str | None:
