@@ -11,6 +11,8 @@ from typing import Any, Callable
 from orjson import dumps as _dumps
 from orjson import loads as _loads
 
+from flux._exceptions import reduce_exception
+
 # To find runs of digits that may be an integer beyond 64 bits, faster than a regular expression.
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TWENTY_DIGITS = b"0" * 20
@@ -30,6 +32,8 @@ class PayloadError(OSError, ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__(errno.EPROTO, text)
+
+    __reduce__ = reduce_exception
 
 
 def encode_payload(payload: Any) -> bytes | None:

@@ -37,9 +37,13 @@ class BrokerError(Exception):
     """
 
     def __init__(self, text: str, stderr: str) -> None:
-        shown = stderr[-MAX_STDERR:].strip()
-        super().__init__(f"{text}\n{shown}" if shown else text)
+        super().__init__(text, stderr)
         self.stderr = stderr
+
+    def __str__(self) -> str:
+        text, stderr = self.args
+        shown = stderr[-MAX_STDERR:].strip()
+        return f"{text}\n{shown}" if shown else str(text)
 
 
 class Broker:

@@ -27,8 +27,6 @@ def to_wire(jobid: int | str) -> int:
         ValueError: It is not a job id.
     """
     value = int(JobID(jobid))
-    if not -_SIGN <= value < _RANGE:
-        raise ValueError(f"{value} exceeds the 64 bits of a job id")
     return value - _RANGE if value >= _SIGN else value
 
 
@@ -36,9 +34,9 @@ def from_wire(value: Any) -> JobID:
     """Return the job id from a payload.
 
     Raises:
-        OSError: EPROTO, the value is not an integer.
+        OSError: EPROTO, the value is not an integer of 64 bits.
     """
-    if not isinstance(value, int):
+    if value.__class__ is not int or not -_SIGN <= value < _RANGE:
         raise OSError(errno.EPROTO, f"a response holds {value!r} for a job id")
     return JobID(value + _RANGE if value < 0 else value)
 

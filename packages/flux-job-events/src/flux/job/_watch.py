@@ -13,7 +13,7 @@ from weakref import ref
 from flux._payload import PayloadError
 from flux.constants import FLUX_NODEID_ANY, FLUX_RPC_STREAMING
 from flux.eventlog import EventLogEvent, entry_fault
-from flux.job._jobid import JobID
+from flux.job._request import from_wire
 from flux.rpc import RPC
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class JobEventWatchFuture(RPC):
         self = cls.__new__(cls)
         request = {"id": jobid, "path": eventlog, "flags": 0}
         RPC.__init__(self, flux_handle, _TOPIC, request, FLUX_NODEID_ANY, FLUX_RPC_STREAMING)
-        self._what = f"eventlog '{eventlog}' of job {JobID(jobid)}"
+        self._what = f"eventlog '{eventlog}' of job {from_wire(jobid)}"
         return self
 
     def get_event(self, autoreset: bool = True) -> EventLogEvent | None:
