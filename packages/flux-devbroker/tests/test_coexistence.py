@@ -120,6 +120,13 @@ def test_theirs_installed_over_ours_says_so(official, site, part):
     assert text.startswith(f"ImportError: {site / 'flux'} holds files of both flux-core-py")
 
 
+def test_theirs_installed_into_the_same_directory_is_seen_by_its_metadata(site):
+    (site / "flux_python-0.88.0.dist-info").mkdir()
+    text = error(run("import flux", site))
+    assert text.startswith(f"ImportError: {site / 'flux'} holds files of both flux-core-py")
+    assert "uninstall both" in text
+
+
 def test_what_uninstalling_theirs_leaves_of_ours_says_so(site):
     (site / "flux" / "__init__.py").unlink()
     code = f"import sys; sys.path[:] = [{str(site)!r}, *sys.path]; import flux.abc"
