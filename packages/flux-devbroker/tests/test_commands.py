@@ -177,7 +177,7 @@ def test_what_is_wrong_with_a_ping_is_said(run):
 
 def test_version_says_which_broker_it_is(run, flux_broker):
     text = output(run("version"))
-    assert "0.88.0-devbroker" in text
+    assert "0.88.0+devbroker" in text
     assert flux_broker.uri in text
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from flux.devbroker._kvs import treeobj
 from flux.devbroker._kvs.directory import Directory, Entry, fragment_of, loaded
 from flux.devbroker._kvs.store import Root, Store
-from flux.devbroker._unpack import RequestError
+from flux.devbroker._unpack import RequestError, cut
 
 #: Flag of an operation.
 APPEND = 32
@@ -67,11 +67,10 @@ def decode_op(op: Any) -> tuple[str, int, Any]:
         or op.get("key").__class__ is not str
         or op.get("flags").__class__ is not int
         or "dirent" not in op
-        or "\0" in op["key"]
         or not treeobj.is_text(op["key"])
     ):
         raise RequestError(errno.EPROTO)
-    return op["key"], op["flags"], op["dirent"]
+    return cut(op["key"]), op["flags"], op["dirent"]
 
 
 class Transaction:
