@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Callable
 
 import pytest
+from _flux_devbroker.pytest_plugin import flux_broker, flux_handle, pytest_configure
 
 from flux._codec import Splitter
 from flux.devbroker import Broker
-from flux.devbroker.pytest_plugin import flux_broker, flux_handle, pytest_configure
 from flux.message import Message
 
 __all__ = ["flux_broker", "flux_handle", "pytest_configure"]

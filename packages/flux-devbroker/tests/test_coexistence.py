@@ -120,6 +120,35 @@ def test_theirs_installed_over_ours_says_so(official, site, part):
     assert text.startswith(f"ImportError: {site / 'flux'} holds files of both flux-core-py")
 
 
+TEST = """
+def test_without_a_broker():
+    pass
+
+def test_with_a_broker(flux_handle):
+    pass
+"""
+
+
+@pytest.mark.parametrize("parts", ["with our parts", "alone"])
+def test_the_plugin_hinders_no_test_that_needs_no_broker(official, tmp_path, parts):
+    if parts == "alone":
+        (official / "flux" / "__init__.py").write_text("")
+    (tmp_path / "test_it.py").write_text(TEST)
+    path = os.pathsep.join([str(official), *filter(None, sys.path)])
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "_flux_devbroker.pytest_plugin", "-q", "test_it.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "1 passed, 1 error" in result.stdout
+    assert "there is no flux.devbroker to start a broker with: " in result.stdout
+    assert str(official / "flux" / "__init__.py") in result.stdout
+
+
 def test_theirs_installed_into_the_same_directory_is_seen_by_its_metadata(site):
     (site / "flux_python-0.88.0.dist-info").mkdir()
     text = error(run("import flux", site))

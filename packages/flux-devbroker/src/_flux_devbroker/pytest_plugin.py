@@ -30,16 +30,29 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def _broker_class() -> type[Broker]:
+    """Return `Broker`, imported only now: tests that need none do not wait for that.
+
+    Nor do they fail where another `flux` comes first on the path, as pytest loads this plugin in
+    each project.
+    """
+    try:
+        from flux.devbroker import Broker
+    except ImportError as exc:
+        found = getattr(sys.modules.get("flux"), "__file__", None)
+        where = f" (the `flux` that Python found is {found})" if found else ""
+        pytest.fail(f"there is no flux.devbroker to start a broker with: {exc}{where}", False)
+    return Broker
+
+
 @pytest.fixture
 def flux_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """A development broker of the test's own.  What it writes to stderr is shown on failure."""
-    # Here, so that tests that need no broker do not wait for the import.
-    from flux.devbroker import Broker
-
+    broker_class = _broker_class()
     options = {}
     for mark in reversed(list(request.node.iter_markers("flux_broker"))):
         options.update(mark.kwargs)
-    with Broker(**options) as broker:
+    with broker_class(**options) as broker:
         try:
             yield broker
         finally:
