@@ -144,6 +144,14 @@ def test_a_topic_is_a_string():
         msg.topic = 17  # type: ignore[assignment]
     with pytest.raises(ValueError, match="utf-8"):
         msg.topic = b"\xff"
+    for topic in ("a\0b", b"a\0b"):
+        with pytest.raises(ValueError, match=r"topic must not contain NUL: 'a\\x00b'"):
+            msg.topic = topic
+
+
+def test_an_rpc_has_no_topic_with_nul(loop):
+    with pytest.raises(ValueError, match="topic must not contain NUL"):
+        loop.rpc("a.b\0c", {})
 
 
 @pytest.mark.parametrize(

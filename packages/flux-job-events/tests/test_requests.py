@@ -18,6 +18,7 @@ from flux.job import (
     JobID,
     cancel,
     cancel_async,
+    event_wait,
     event_watch_async,
     job_raise,
     job_raise_async,
@@ -249,6 +250,21 @@ def test_waiting_for_a_job(peer):
 def test_what_is_no_job_id_is_an_error_at_once(peer, request_about, jobid):
     with pytest.raises(ValueError, match="job"):
         request_about(peer.handle, jobid=jobid)
+
+
+@pytest.mark.parametrize(
+    ("name", "request_about"),
+    [
+        ("exc_type", lambda h: job_raise_async(h, 5, "a\0b")),
+        ("note", lambda h: job_raise_async(h, 5, "a", note="a\0b")),
+        ("reason", lambda h: cancel_async(h, 5, "a\0b")),
+        ("eventlog", lambda h: event_watch_async(h, 5, "a\0b")),
+        ("name", lambda h: event_wait(h, 5, "a\0b")),
+    ],
+)
+def test_text_that_a_broker_would_cut_is_an_error_that_names_it(peer, name, request_about):
+    with pytest.raises(ValueError, match=rf"^{name} must not contain NUL: 'a\\x00b'$"):
+        request_about(peer.handle)
 
 
 def test_the_public_names():

@@ -86,7 +86,7 @@ def unpack(msg: Message, **fields: type | Optional) -> dict[str, Any]:
         # By class: a bool is no int here.
         if value is _ABSENT or (value.__class__ is not kind and kind is not object):
             raise RequestError(errno.EPROTO)
-        values[name] = cut(value) if kind in (str, list) and _NUL in msg.data else value
+        values[name] = cut(value) if kind in (str, list) and _NUL in (msg.data or b"") else value
     return values
 
 

@@ -11,7 +11,7 @@ from flux.job._jobid import JobID
 if TYPE_CHECKING:
     from flux.core.handle import Flux
 
-__all__ = ["check_handle", "from_wire", "to_wire"]
+__all__ = ["check_handle", "from_wire", "to_text", "to_wire"]
 
 _SIGN = 1 << 63
 _RANGE = 1 << 64
@@ -39,6 +39,21 @@ def from_wire(value: Any) -> JobID:
     if value.__class__ is not int or not -_SIGN <= value < _RANGE:
         raise OSError(errno.EPROTO, f"a response holds {value!r} for a job id")
     return JobID(value + _RANGE if value < 0 else value)
+
+
+def to_text(value: Any, name: str) -> Any:
+    """Return text for a payload, which brokers read up to its first NUL.
+
+    Args:
+        value: The text.
+        name: The name of the argument, for the message.
+
+    Raises:
+        ValueError: There is a NUL in it.
+    """
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"{name} must not contain NUL: {value!r}")
+    return value
 
 
 def check_handle(flux_handle: Any) -> Flux:
