@@ -164,7 +164,7 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("value", NOT_JSON, ids=repr)
+@pytest.mark.parametrize("value", NOT_JSON, ids=lambda value: type(value).__name__)
 def test_what_json_dumps_does_not_take_is_a_type_error_wherever_it_is(value, container):
     payload = CONTAINERS[container](value)
     with pytest.raises(TypeError):
