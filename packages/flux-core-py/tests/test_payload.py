@@ -80,6 +80,23 @@ def test_numbers_that_json_cannot_express_are_refused_with_their_place(payload, 
     assert caught.value.errno == errno.EPROTO
     assert isinstance(caught.value, OSError)
     assert isinstance(caught.value, ValueError)
+    with pytest.raises(PayloadError, match=text):
+        encode_spelled(payload)
+
+
+@pytest.mark.parametrize("encode", [encode_payload, encode_spelled])
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 10**19 - 1, 1 - 10**18])
+def test_integers_of_64_bits_are_sent(encode, number):
+    for payload in ([number], {1: number}):
+        assert str(number).encode() in encode(payload)
+
+
+@pytest.mark.parametrize("encode", [encode_payload, encode_spelled])
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 1 - 10**19])
+def test_integers_beyond_64_bits_are_not_sent(encode, number):
+    for payload in ([number], {1: number}):
+        with pytest.raises(PayloadError, match="64 is the limit"):
+            encode(payload)
 
 
 @dataclasses.dataclass
@@ -146,6 +163,7 @@ JSON = [
     collections.Counter("aab"),
     {2: 1, 1.5: 2, True: 3, None: 4, Level.HIGH: 5, Text("key"): 6},
     {1: "a", "1": "b"},
+    {math.nan: 1, -math.inf: 2},
     (1, (2, [3])),
     [1e16, 1e-7, -0.0, 1.0],
     [True, False, None],

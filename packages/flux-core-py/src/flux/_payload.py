@@ -6,7 +6,7 @@ import errno
 import json
 import math
 from marshal import dumps as _refuse_other_types
-from typing import Any, Callable
+from typing import Any
 
 from orjson import dumps as _dumps
 from orjson import loads as _loads
@@ -16,9 +16,10 @@ from flux._exceptions import reduce_exception
 # To find runs of digits that may be an integer beyond 64 bits, faster than a regular expression.
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TWENTY_DIGITS = b"0" * 20
+_MANY_DIGITS = b"0" * 19
 
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_spelled = json.JSONEncoder(ensure_ascii=False).encode
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_spelled = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 
@@ -87,14 +88,25 @@ def _encode_raw(payload: str | bytes | bytearray | memoryview) -> bytes:
     return bytes(payload) + b"\0"
 
 
-def _encode_slowly(payload: Any, encode: Callable[[Any], str]) -> bytes:
+def _encode_slowly(payload: Any, encoder: json.JSONEncoder) -> bytes:
     """Encode with the json module: its types and keys are the rule of what may be a payload."""
     try:
+        data = _encode_text(encoder.encode(payload))
+        if _MANY_DIGITS in data.translate(_DIGITS):
+            _check(payload, "payload")
+        return data + b"\0"
+    except (ValueError, RecursionError) as exc:
+        if isinstance(exc, PayloadError):
+            raise
+    # Something is wrong, and that says where; but NaN may be a key, whose text is "NaN".
+    try:
         _check(payload, "payload")
-        text = encode(payload)
-    except RecursionError:
+        separators = (encoder.item_separator, encoder.key_separator)
+        return _encode_text(json.dumps(payload, ensure_ascii=False, separators=separators)) + b"\0"
+    except (ValueError, RecursionError) as exc:
+        if isinstance(exc, PayloadError):
+            raise
         raise PayloadError("the payload is nested too deeply, or contains itself") from None
-    return _encode_text(text) + b"\0"
 
 
 def _encode_text(text: str) -> bytes:
