@@ -1,0 +1,18 @@
+"""The KVS functions of a real libflux-core by name, for code that calls C functions.
+
+Nothing else here needs that library.  There are as many as `_flux._core` has declarations of.
+"""
+
+from __future__ import annotations
+
+from _flux._core import ffi, lib
+from flux.wrapper import Wrapper
+
+__all__ = ["RAW", "KVSWrapper", "ffi"]
+
+
+class KVSWrapper(Wrapper):
+    """C functions of the KVS, with or without their prefix."""
+
+
+RAW = KVSWrapper(ffi, lib, prefixes=["flux_kvs", "flux_kvs_"])
