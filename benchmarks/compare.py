@@ -24,6 +24,9 @@ COUNTS = {
     "message": 60000,
     "outstanding": 10000,
     "timers": 10000,
+    "kvs_put": 2000,
+    "kvs_get": 4000,
+    "kvs_walk": 10000,
     "import": 1,
 }
 FLOOR_CASES = ("sync", "window", "then", "event")

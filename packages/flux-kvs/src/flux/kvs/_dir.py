@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flux.constants import FLUX_KVS_READDIR
 from flux.kvs import treeobj
 from flux.kvs._future import KVSFuture
-from flux.kvs._lookup import KVSLookupFuture, exists, exists_async, look_up, treeobj_of
+from flux.kvs._lookup import KVSLookupFuture, directory_of, exists, exists_async, look_up
 from flux.kvs._root import KVSRoot, Root
 from flux.kvs._txn import KVSTxn
 from flux.kvs._values import check_key, prefix_of
@@ -51,9 +51,9 @@ class _Listing:
         if handle is None:
             if flux_handle is None:
                 raise ValueError("a KVS directory needs a Flux handle to look it up with")
-            flags = FLUX_KVS_READDIR
-            handle = KVSLookupFuture(flux_handle, path, flags, namespace, at).get_treeobj()
-        if treeobj.validate(handle) != "dir":
+            lookup = KVSLookupFuture(flux_handle, path, FLUX_KVS_READDIR, namespace, at)
+            handle = directory_of(lookup.response())
+        elif treeobj.validate(handle) != "dir":
             raise treeobj.invalid()
         self.handle = handle
         self._entries: dict[str, TreeObject] = handle["data"]
@@ -333,7 +333,7 @@ class _Directory(KVSFuture[KVSDir]):
         self._found = partial(KVSDir, flux_handle, key, namespace=namespace, _kvstxn=txn, at=at)
 
     def _read(self, response: Any) -> KVSDir:
-        return self._found(handle=treeobj_of(response))
+        return self._found(handle=directory_of(response))
 
 
 class _ValueOrDirectory(KVSLookupFuture):

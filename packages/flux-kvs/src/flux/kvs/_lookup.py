@@ -150,6 +150,18 @@ def treeobj_of(response: Any) -> TreeObject:
     return obj
 
 
+def directory_of(response: Any) -> TreeObject:
+    """Return the directory in the response to a lookup of one.
+
+    Raises:
+        PayloadError: There is none.
+    """
+    obj = treeobj_of(response)
+    if obj["type"] != "dir":
+        raise PayloadError(f"a response of the KVS has a {obj['type']} in place of a directory")
+    return obj
+
+
 def _raw(response: Any) -> bytes:
     try:
         return treeobj.decode_val(response["val"])
