@@ -155,6 +155,23 @@ def kvs_put(flux: Any, topic: str, count: int) -> Callable[[], None]:
     return run
 
 
+def kvs_put_window(flux: Any, topic: str, count: int) -> Callable[[], None]:
+    """KVS values staged and committed with WINDOW commits in flight."""
+    handle, kvs = connect(flux, topic), import_kvs()
+
+    def run() -> None:
+        pending: collections.deque[Any] = collections.deque()
+        for i in range(count):
+            kvs.put(handle, "bench.put", {"seq": i})
+            pending.append(kvs.commit_async(handle))
+            if len(pending) >= WINDOW:
+                pending.popleft().get()
+        while pending:
+            pending.popleft().get()
+
+    return run
+
+
 def kvs_get(flux: Any, topic: str, count: int) -> Callable[[], None]:
     """KVS values read one at a time."""
     handle, kvs = connect(flux, topic), import_kvs()
@@ -193,6 +210,7 @@ CASES = {
         outstanding,
         timers,
         kvs_put,
+        kvs_put_window,
         kvs_get,
         kvs_walk,
     )

@@ -234,6 +234,18 @@ def test_namespaces(handle: Flux, namespace: str) -> None:
         flux.kvs.namespace_remove(handle, "primary")
 
 
+def test_a_namespace_that_begins_with_a_root(handle: Flux, top: str) -> None:
+    flux.kvs.put(handle, f"{top}.a", 1)
+    root = flux.kvs.commit(handle)
+    flux.kvs.namespace_create(handle, f"{top}-1", at=root)
+    flux.kvs.namespace_create_async(handle, f"{top}-2", at=root).get()
+    assert flux.kvs.get(handle, f"{top}.a", namespace=f"{top}-1") == 1
+    assert flux.kvs.getroot(handle, f"{top}-2").ref == root.ref  # type: ignore[union-attr]
+    with pytest.raises(FileExistsError) as caught:
+        flux.kvs.namespace_create(handle, f"{top}-1")
+    assert caught.value.filename == f"{top}-1"
+
+
 def test_checkpoints(handle: Flux, top: str) -> None:
     flux.kvs.put(handle, f"{top}.a", 1)
     root = flux.kvs.commit(handle, flux.constants.FLUX_KVS_SYNC)

@@ -167,6 +167,20 @@ def test_symbolic_links(handle: Flux, top: str, namespace: str) -> None:
     assert (caught.value.errno, caught.value.filename) == (errno.ELOOP, f"{top}.loop")
 
 
+def test_a_link_that_cannot_be_followed(handle: Flux, top: str) -> None:
+    flux.kvs.put_symlink(handle, f"{top}.l", "a", target_namespace="nowhere")
+    flux.kvs.commit(handle)
+    txn = KVSTxn(handle, top)
+    txn.append("l", b"x")
+    for call in (txn.commit, lambda: flux.kvs.get(handle, f"{top}.l")):
+        with pytest.raises(OSError, match="symbolic link") as caught:
+            call()
+        assert caught.value.errno == errno.EOPNOTSUPP
+        assert caught.value.filename == f"{top}.l"
+        # That of the link is another one.
+        assert "primary" not in str(caught.value)
+
+
 def test_a_value_is_not_a_link(handle: Flux, top: str) -> None:
     flux.kvs.put(handle, f"{top}.a", 1)
     flux.kvs.commit(handle)

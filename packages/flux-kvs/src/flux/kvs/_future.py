@@ -53,11 +53,13 @@ class KVSFuture(RPC, Generic[T]):
         nodeid: Rank to address.
         flags: As for `flux.rpc.RPC`.
         key: What errors are about: the key, or the namespace.
-        namespace: The namespace that the request needs, so that ENOTSUP means there is none.
+        namespace: The namespace, which must exist.
     """
 
     _key: str | None = None
     _namespace: str | None = None
+    #: Whether symbolic links are followed.
+    _links = False
 
     def __init__(
         self,
@@ -130,10 +132,14 @@ class KVSFuture(RPC, Generic[T]):
         Raises:
             OSError: Always.
         """
-        if exc.errno == errno.EOPNOTSUPP and self._namespace is not None:
-            raise OSError(
-                exc.errno, f"{exc.strerror}: there is no KVS namespace '{self._namespace}'"
-            ) from None
+        if exc.errno == errno.EOPNOTSUPP and (self._namespace is not None or self._links):
+            reasons = []
+            if self._namespace not in (None, "primary"):
+                reasons.append(f"there is no KVS namespace '{self._namespace}'")
+            if self._links:
+                reasons.append("a symbolic link leads where it cannot be followed")
+            text = ": ".join(filter(None, (exc.strerror, ", or ".join(reasons))))
+            raise OSError(exc.errno, text, self._key) from None
         if self._key is not None and exc.errno in _ABOUT_IT:
             raise OSError(exc.errno, exc.strerror, self._key) from None
         raise exc

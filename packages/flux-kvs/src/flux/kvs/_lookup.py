@@ -59,6 +59,7 @@ def look_up(
     KVSFuture.__init__(
         future, flux_handle, topic, request, None, FLUX_NODEID_ANY, streaming, key, namespace
     )
+    future._links = True
 
 
 class KVSLookupFuture(KVSFuture[Any]):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flux._payload import PayloadError
 from flux.future import Future
 from flux.kvs import treeobj
 from flux.kvs._future import KVSFuture, field
+from flux.kvs._root import Root, rootdir
 
 if TYPE_CHECKING:
     from flux.core.handle import Flux
@@ -28,36 +30,57 @@ __all__ = [
 
 
 def namespace_create(
-    flux_handle: Flux, namespace: str, owner: int = os.getuid(), flags: int = 0
+    flux_handle: Flux,
+    namespace: str,
+    owner: int = os.getuid(),
+    flags: int = 0,
+    *,
+    at: Root | None = None,
 ) -> None:
-    """Make a namespace, with nothing in it (flux_kvs_namespace_create(3)).
+    """Make a namespace (flux_kvs_namespace_create(3)).
 
     Args:
         flux_handle: The handle.
         namespace: The name.
         owner: The userid of who may use it, besides the instance owner.
         flags: None are defined.
+        at: The root that it begins with; None for nothing in it.
 
     Raises:
-        OSError: EEXIST, there is one of that name; EPERM, you are not the instance owner.
+        OSError: EEXIST, there is one of that name; EPERM, you are not the instance owner; EINVAL,
+            it is not a root.
     """
-    namespace_create_async(flux_handle, namespace, owner, flags).get()
+    if at is None:
+        at = _empty(flux_handle.attr_get("content.hash"))
+    _create(flux_handle, namespace, owner, flags, at).get()
 
 
 def namespace_create_async(
-    flux_handle: Flux, namespace: str, owner: int = os.getuid(), flags: int = 0
+    flux_handle: Flux,
+    namespace: str,
+    owner: int = os.getuid(),
+    flags: int = 0,
+    *,
+    at: Root | None = None,
 ) -> Future:
     """As `namespace_create`, but return a future."""
-
-    def create(attr: Future) -> Future:
-        # The empty directory is in the store of each instance, under the hash that it uses.
-        empty = treeobj.encode(treeobj.directory())
-        ref = treeobj.blobref(empty, attr.get()["value"])
-        request = {"namespace": namespace, "rootref": ref, "owner": owner, "flags": flags}
-        return KVSFuture(flux_handle, "kvs.namespace-create", request, nodeid=0, key=namespace)
-
+    create = partial(_create, flux_handle, namespace, owner, flags)
+    if at is not None:
+        return create(at)
     # Not `Flux.attr_get`, which would block.
-    return flux_handle.rpc("attr.get", {"name": "content.hash"}).and_then(create)
+    attr = flux_handle.rpc("attr.get", {"name": "content.hash"})
+    return attr.and_then(lambda attr: create(_empty(attr.get()["value"])))
+
+
+def _empty(hash_name: str) -> str:
+    """Return the blobref of the empty directory, which is in the store of each instance."""
+    return treeobj.blobref(treeobj.encode(treeobj.directory()), hash_name)
+
+
+def _create(flux_handle: Flux, namespace: str, owner: int, flags: int, at: Root) -> KVSFuture[None]:
+    ref = rootdir(at)["data"][0]
+    request = {"namespace": namespace, "rootref": ref, "owner": owner, "flags": flags}
+    return KVSFuture(flux_handle, "kvs.namespace-create", request, nodeid=0, key=namespace)
 
 
 def namespace_remove(flux_handle: Flux, namespace: str) -> None:

@@ -264,8 +264,8 @@ def commit(
 
     Raises:
         OSError: EINVAL, it would replace the root, or has a flag that cannot be had here; ENOTSUP,
-            there is no such namespace; EPERM, it is another user's; EISDIR, a directory was to be
-            appended to; EPROTO, a key or target has no form in UTF-8; ECONNRESET, the connection
+            there is no such namespace, or a symbolic link was to be appended to; EISDIR, a
+            directory was; EPERM, the namespace is another user's; EPROTO, a key or target has no form in UTF-8; ECONNRESET, the connection
             was lost, and nobody knows if before or after the commit.
     """
     if _kvstxn is None and not flux_handle.aux_txn:
@@ -288,6 +288,7 @@ def commit_async(
     # Brokers do not say which of several could not be.
     key = ops[0]["key"] if len(ops) == 1 else None
     future = root_future(flux_handle, "kvs.commit", name, request, key)
+    future._links = True
     if _kvstxn is None:
         flux_handle.aux_txn = None
     return future

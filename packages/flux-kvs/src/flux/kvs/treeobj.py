@@ -15,6 +15,8 @@ from typing import Any
 from orjson import OPT_SORT_KEYS, dumps
 
 __all__ = [
+    "DIRECTORIES",
+    "MAX_NESTED",
     "TreeObject",
     "blobref",
     "decode_val",
@@ -34,11 +36,13 @@ __all__ = [
 #: A tree object as JSON decodes it.
 TreeObject = dict[str, Any]
 
+#: The types of directories.
+DIRECTORIES = ("dir", "dirref")
+
 #: How deep directories may be within a tree object: each level costs one of recursion.
 MAX_NESTED = 50
 
 _BLOBREF = re.compile(r"sha1-[0-9a-f]{40}|sha256-[0-9a-f]{64}")
-_DIRECTORIES = ("dir", "dirref")
 
 
 # -- making them
@@ -82,7 +86,7 @@ def symlink(target: str, namespace: str | None = None) -> TreeObject:
 
 def is_directory(obj: TreeObject) -> bool:
     """Return True for a directory, stored by itself or not."""
-    return obj["type"] in _DIRECTORIES
+    return obj["type"] in DIRECTORIES
 
 
 def decode_val(obj: Any) -> bytes:
