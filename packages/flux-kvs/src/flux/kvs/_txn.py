@@ -265,8 +265,9 @@ def commit(
     Raises:
         OSError: EINVAL, it would replace the root, or has a flag that cannot be had here; ENOTSUP,
             there is no such namespace, or a symbolic link was to be appended to; EISDIR, a
-            directory was; EPERM, the namespace is another user's; EPROTO, a key or target has no form in UTF-8; ECONNRESET, the connection
-            was lost, and nobody knows if before or after the commit.
+            directory was; EPERM, the namespace is another user's; EPROTO, a key or target has no
+            form in UTF-8; ECONNRESET, the connection was lost, and nobody knows if before or after
+            the commit.
     """
     if _kvstxn is None and not flux_handle.aux_txn:
         return None

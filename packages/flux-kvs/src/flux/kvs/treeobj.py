@@ -19,6 +19,7 @@ __all__ = [
     "MAX_NESTED",
     "TreeObject",
     "blobref",
+    "decode_base64",
     "decode_val",
     "directory",
     "dirref",
@@ -98,23 +99,32 @@ def decode_val(obj: Any) -> bytes:
     try:
         if obj["type"] != "val":
             raise ValueError(f"a {obj['type']} is not a value")
-        text = obj["data"]
-        data = a2b_base64(text)
+        return decode_base64(obj["data"])
     except (LookupError, TypeError):
         raise ValueError("not a tree object") from None
+
+
+def decode_base64(text: str) -> bytes:
+    """Return what a base64 text stands for.
+
+    Raises:
+        ValueError: It is not base64.
+    """
+    data = a2b_base64(text)
     # The decoder skips what is not base64; then this is not the text of what it returned.
     if len(text) != (len(data) + 2) // 3 * 4:
         raise ValueError("the value is not base64")
     return data
 
 
-def validate(obj: Any, depth: int = 0) -> str:
+def validate(obj: Any, hash_name: str | None = None, depth: int = 0) -> str:
     """Check a tree object and return its type.
 
     Base64 is not checked, as brokers don't either.
 
     Args:
         obj: The tree object.
+        hash_name: The hash of all blobrefs in it; None for any.
         depth: How many others it is within.
 
     Raises:
@@ -128,11 +138,12 @@ def validate(obj: Any, depth: int = 0) -> str:
     if type_ == "val":
         good = data.__class__ is str
     elif type_ in ("valref", "dirref"):
-        good = data.__class__ is list and bool(data) and all(map(is_blobref, data))
+        good = data.__class__ is list and bool(data)
+        good = good and all(is_blobref(ref, hash_name) for ref in data)  # type: ignore[union-attr]
     elif type_ == "dir":
         good = isinstance(data, dict) and depth < MAX_NESTED and all(map(is_text, data))
         for entry in data.values() if good else ():  # type: ignore[union-attr]
-            validate(entry, depth + 1)
+            validate(entry, hash_name, depth + 1)
     elif type_ == "symlink":
         good = (
             data.__class__ is dict
@@ -151,9 +162,13 @@ def invalid() -> OSError:
     return OSError(errno.EINVAL, "invalid tree object")
 
 
-def is_blobref(value: Any) -> bool:
-    """Return True for a blobref."""
-    return value.__class__ is str and _BLOBREF.fullmatch(value) is not None
+def is_blobref(value: Any, hash_name: str | None = None) -> bool:
+    """Return True for a blobref, of a certain hash if one is given."""
+    return (
+        value.__class__ is str
+        and _BLOBREF.fullmatch(value) is not None
+        and (hash_name is None or value.startswith(f"{hash_name}-"))
+    )
 
 
 def is_text(value: str) -> bool:
