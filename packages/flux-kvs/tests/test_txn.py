@@ -196,6 +196,12 @@ def test_without_a_handle(handle: Flux) -> None:
         txn.commit()
     # It can still be committed with one.
     assert len(txn.txn) == 1
+    with pytest.raises(ValueError, match="handle"):
+        flux.kvs.put(None, "a", 1)
+    with pytest.raises(TypeError, match="target"):
+        txn.symlink("a", 1)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="empty"):
+        KVSTxn(handle, "a").put("", 1)
 
 
 def test_a_namespace(handle: Flux, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -178,12 +179,13 @@ class KVSDir(MutableMapping[str, Any]):
     # -- reading
 
     def __getitem__(self, key: str) -> Any:
-        full = self.key_at(key)
         try:
-            if key:
-                return get(self._handle(), full, self.namespace, self.kvstxn, at=self.at)
-        except FileNotFoundError:
-            pass
+            full = self.key_at(check_key(key))
+            return get(self._handle(), full, self.namespace, self.kvstxn, at=self.at)
+        except OSError as exc:
+            # There is no such key, or there cannot be one.
+            if exc.errno not in (errno.ENOENT, errno.EINVAL):
+                raise
         raise KeyError(f"{key} not found under directory {self.path}")
 
     def get_async(self, key: str) -> KVSFuture[Any]:

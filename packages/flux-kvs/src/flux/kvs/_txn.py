@@ -62,9 +62,13 @@ class KVSTxn:
         self.txn: Operations = []
         self._path = prefix_of(path)
 
+    def _full(self, key: str) -> str:
+        """Return the key from the root on."""
+        return self._path + check_key(key)
+
     def put(self, key: str, value: Any, raw: bool = False) -> None:
         """Stage a value; see `flux.kvs.put`."""
-        put(self.fhdl, self._path + key, value, _kvstxn=self.txn, raw=raw)
+        put(self.fhdl, self._full(key), value, _kvstxn=self.txn, raw=raw)
 
     def append(self, key: str, value: bytes | str) -> None:
         """Stage bytes, or text, to add to the end of a value; there need be none yet.
@@ -73,7 +77,7 @@ class KVSTxn:
             TypeError: The value is neither bytes nor str, or the key no str.
             OSError: EINVAL, there can be no such key.
         """
-        key = self._path + key
+        key = self._full(key)
         _stage(self.txn, key, treeobj.val(encode_raw(key, value)), FLUX_KVS_APPEND)
 
     def put_treeobj(self, key: str, obj: TreeObject) -> None:
@@ -84,21 +88,21 @@ class KVSTxn:
             OSError: EINVAL, it is no tree object, or there can be no such key.
         """
         treeobj.validate(obj)
-        _stage(self.txn, self._path + key, obj)
+        _stage(self.txn, self._full(key), obj)
 
     def mkdir(self, key: str) -> None:
         """Stage an empty directory, in the place of what there is."""
-        put_mkdir(self.fhdl, self._path + key, _kvstxn=self.txn)
+        put_mkdir(self.fhdl, self._full(key), _kvstxn=self.txn)
 
     def unlink(self, key: str) -> None:
         """Stage that a key is removed, with all that is below; there need be none."""
-        put_unlink(self.fhdl, self._path + key, _kvstxn=self.txn)
+        put_unlink(self.fhdl, self._full(key), _kvstxn=self.txn)
 
     def symlink(self, key: str, target: str, *, target_namespace: str | None = None) -> None:
         """Stage a symbolic link; see `flux.kvs.put_symlink`."""
         put_symlink(
             self.fhdl,
-            self._path + key,
+            self._full(key),
             target,
             _kvstxn=self.txn,
             target_namespace=target_namespace,
@@ -144,7 +148,8 @@ Txn = Union[KVSTxn, Operations, None]
 
 def _operations(flux_handle: Flux | None, txn: Txn) -> Operations:
     if txn is None:
-        assert flux_handle is not None
+        if flux_handle is None:
+            raise ValueError("a change is staged for a Flux handle, or in a KVSTxn")
         if flux_handle.aux_txn is None:
             flux_handle.aux_txn = []
         txn = flux_handle.aux_txn
@@ -234,6 +239,9 @@ def put_symlink(
         TypeError: The key or the target is not a string.
         OSError: EINVAL, there can be no such key.
     """
+    for name in (target, target_namespace or ""):
+        if not isinstance(name, str):
+            raise TypeError(f"the target of a KVS symbolic link is a str, not {name!r}")
     txn = _operations(flux_handle, _kvstxn)
     _stage(txn, key, treeobj.symlink(target, target_namespace))
 
