@@ -9,7 +9,6 @@ import pytest
 import flux.kvs
 from flux import Flux
 from flux.constants import (
-    FLUX_KVS_APPEND,
     FLUX_KVS_NO_MERGE,
     FLUX_KVS_READLINK,
     FLUX_KVS_SYNC,
@@ -125,18 +124,21 @@ def test_appends_to_a_key_are_made_one(handle: Flux, top: str) -> None:
     assert flux.kvs.lookup(handle, f"{top}.other").get_raw() == b"aabbcc"
 
 
-def test_appends_that_cannot_be_made_one(handle: Flux, top: str) -> None:
-    flux.kvs.put(handle, f"{top}.log", 1)
-    handle.aux_txn += [
-        {"key": f"{top}.log", "flags": FLUX_KVS_APPEND, "dirent": treeobj.val(b"a")},
-        {"key": f"{top}.log", "flags": 0, "dirent": treeobj.val(b"b")},
-    ]
-    with pytest.raises(OSError, match=f"{top}.log.*COMPACT") as caught:
-        flux.kvs.commit(handle, FLUX_KVS_TXN_COMPACT)
-    assert caught.value.errno == errno.EINVAL
-    # Nothing was sent, so nothing is lost.
-    assert flux.kvs.commit(handle) is not None
-    assert flux.kvs.get(handle, f"{top}.log") == "b"
+@pytest.mark.parametrize("change", ["log", "", "log.below"])
+def test_appends_keep_their_order_among_other_changes(handle: Flux, top: str, change: str) -> None:
+    for flags in (0, FLUX_KVS_TXN_COMPACT):
+        txn = KVSTxn(handle)
+        key = f"{top}.d.log"
+        txn.append(key, "a")
+        txn.append(key, "b")
+        txn.unlink(flux.kvs.join(top, "d", change))
+        txn.append(key, "c")
+        txn.append(key, "d")
+        txn.commit(flags)
+        expected = "abcd" if change == "log.below" else "cd"
+        assert flux.kvs.get(handle, key) == expected
+        flux.kvs.put_unlink(handle, key)
+        flux.kvs.commit(handle)
 
 
 def test_flags(handle: Flux, top: str, namespace: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import flux._ours  # noqa: F401 - refuses another flux
+from flux.kvs._commit import commit, commit_async
 from flux.kvs._dir import KVSDir, get, get_async, get_dir, get_dir_async
 from flux.kvs._future import KVSFuture
 from flux.kvs._lookup import (
@@ -33,15 +34,8 @@ from flux.kvs._namespace import (
     namespace_remove_async,
 )
 from flux.kvs._root import KVSRoot, getroot, getroot_async, wait_version, wait_version_async
-from flux.kvs._txn import (
-    KVSTxn,
-    commit,
-    commit_async,
-    put,
-    put_mkdir,
-    put_symlink,
-    put_unlink,
-)
+from flux.kvs._staging import put, put_mkdir, put_symlink, put_unlink
+from flux.kvs._txn import KVSTxn
 from flux.kvs._values import join
 from flux.kvs._walk import walk
 from flux.kvs._watch import KVSWatchFuture, WatchImplementation, kvs_watch_async

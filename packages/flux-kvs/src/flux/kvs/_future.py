@@ -105,7 +105,7 @@ class KVSFuture(RPC, Generic[T]):
         try:
             return RPC.get(self)
         except OSError as exc:
-            self.explain(exc)
+            self._explain(exc)
 
     def _read(self, response: Any) -> T:
         """Return what a response stands for."""
@@ -113,7 +113,7 @@ class KVSFuture(RPC, Generic[T]):
 
     def _failed(self, exc: OSError) -> T:
         """Return what an error stands for; none for anything, here."""
-        self.explain(exc)
+        self._explain(exc)
 
     def _decoded(self, result: Any) -> Any:
         # For those who take a result with `Future.fulfill_with`, errors included.
@@ -126,7 +126,7 @@ class KVSFuture(RPC, Generic[T]):
             about = "" if exc.filename is None else f": '{exc.filename}'"
             return Failure(exc.errno or errno.EPROTO, f"{exc.strerror}{about}")
 
-    def explain(self, exc: OSError) -> NoReturn:
+    def _explain(self, exc: OSError) -> NoReturn:
         """Raise an error again, with what it is about besides what the broker says.
 
         Raises:

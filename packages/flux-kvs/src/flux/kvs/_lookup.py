@@ -54,6 +54,7 @@ def look_up(
         if flags & _WATCHING:
             raise OSError(errno.EINVAL, "a root does not change: there is nothing to wait for")
         request["rootdir"] = rootdir(at)
+        namespace = None
     topic = "kvs-watch.lookup" if flags & _WATCHING else "kvs.lookup"
     streaming = FLUX_RPC_STREAMING if flags & _STREAMING else 0
     KVSFuture.__init__(
@@ -236,7 +237,7 @@ class _Exists(KVSFuture[bool]):
 
     def _failed(self, exc: OSError) -> bool:
         if exc.errno not in (errno.ENOENT, errno.EISDIR):
-            self.explain(exc)
+            self._explain(exc)
         return exc.errno == errno.EISDIR
 
 
