@@ -128,13 +128,14 @@ def test_errors_name_the_key(handle: Flux, key: str) -> None:
     flux.kvs.put(handle, f"{key}.a", 1)
     flux.kvs.put_symlink(handle, f"{key}.loop", f"{key}.loop")
     flux.kvs.commit(handle)
-    for name, call, number in [
+    cases: list[tuple[str, Any, int]] = [
         (f"{key}.b", flux.kvs.get, errno.ENOENT),
         (f"{key}.a.b", flux.kvs.get, errno.ENOENT),
         (f"{key}.a", flux.kvs.get_dir, errno.ENOTDIR),
         (key, flux.kvs.get_key_direct, errno.EISDIR),
         (f"{key}.loop", flux.kvs.get, errno.ELOOP),
-    ]:
+    ]
+    for name, call, number in cases:
         with pytest.raises(OSError, match=f"'{name}'") as caught:
             call(handle, name)
         assert (caught.value.errno, caught.value.filename) == (number, name)

@@ -132,17 +132,18 @@ def validate(obj: Any, hash_name: str | None = None, depth: int = 0) -> str:
     """
     if obj.__class__ is not dict or len(obj) != 3 or obj.get("ver").__class__ is not int:
         raise invalid()
-    type_, data = obj.get("type"), obj.get("data")
     if obj["ver"] != 1:
         raise invalid()
+    type_ = obj.get("type")
+    data: Any = obj.get("data")
     if type_ == "val":
         good = data.__class__ is str
     elif type_ in ("valref", "dirref"):
         good = data.__class__ is list and bool(data)
-        good = good and all(is_blobref(ref, hash_name) for ref in data)  # type: ignore[union-attr]
+        good = good and all(is_blobref(ref, hash_name) for ref in data)
     elif type_ == "dir":
         good = isinstance(data, dict) and depth < MAX_NESTED and all(map(is_text, data))
-        for entry in data.values() if good else ():  # type: ignore[union-attr]
+        for entry in data.values() if good else ():
             validate(entry, hash_name, depth + 1)
     elif type_ == "symlink":
         good = (
