@@ -30,7 +30,7 @@ COUNTS = {
     "kvs_walk": 10000,
     "import": 1,
 }
-FLOOR_CASES = ("sync", "window", "then", "event")
+FLOOR_CASES = ("sync", "window", "then", "event", "kvs_put", "kvs_get")
 
 
 def run(command: list[str], env: dict[str, str]) -> dict[str, Any]:
