@@ -19,6 +19,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "flux-devbroker": (),
     "flux-job-events": (),
     "flux-journal": (),
+    "flux-kvs": ("flux-devbroker",),
 }
 
 

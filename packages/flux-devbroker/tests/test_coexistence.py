@@ -13,7 +13,7 @@ import pytest
 import flux
 
 #: Our parts that flux-core's bindings may not have: it depends on their version.
-PARTS = ["flux.abc", "flux.brokermod", "flux.devbroker", "flux.job"]
+PARTS = ["flux.abc", "flux.brokermod", "flux.devbroker", "flux.job", "flux.kvs"]
 
 OURS = Path(flux.__file__).parent
 
@@ -25,7 +25,7 @@ def official(tmp_path: Path) -> Path:
         "__init__.py": "import pkgutil\n__path__ = pkgutil.extend_path(__path__, __name__)",
         "core/__init__.py": "",
         "core/trampoline.py": "",
-        "kvs.py": "",
+        "cli.py": "",
         "brokermod.py": "",
     }
     return make(tmp_path / "official", files)
@@ -79,7 +79,7 @@ def test_the_first_one_wins_as_a_whole(official):
     first, second = output(run(code, last=official)).split()
     assert first == str(OURS / "__init__.py")
     assert second.endswith("brokermod/__init__.py")
-    assert "No module named 'flux.kvs'" in error(run("import flux.kvs", last=official))
+    assert "No module named 'flux.cli'" in error(run("import flux.cli", last=official))
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
-import os
-from typing import Any
+from typing import Any, Callable, TypeVar
 
-from flux.constants import FLUX_RPC_STREAMING
+import flux.kvs
 from flux.devbroker._cli._common import CommandError, Parser, connect, emit
-from flux.rpc import RPC
+from flux.kvs import KVSLookupFuture, KVSRoot, KVSTxn
+from flux.kvs.treeobj import TreeObject
 
-#: Flags of lookups, commits and operations.
-READDIR, READLINK, WATCH, WAITCREATE, TREEOBJ = 1, 2, 4, 8, 16
-WATCH_FULL, WATCH_UNIQ, WATCH_APPEND, STREAM = 64, 128, 256, 512
-NO_MERGE, SYNC = 1, 4
-APPEND = 32
-
-_WATCHING = WATCH | WAITCREATE | STREAM
+T = TypeVar("T")
 
 
 class Kvs:
@@ -30,86 +23,63 @@ class Kvs:
 
     Attributes:
         handle: The connection.
-        namespace: The namespace.
+        namespace: The namespace, or None.
     """
 
     def __init__(self, namespace: str | None = None, rootdir: Any = None) -> None:
         self.handle = connect()
-        self.namespace = namespace or os.environ.get("FLUX_KVS_NAMESPACE") or "primary"
+        self.namespace = namespace
         self._rootdir = rootdir
 
-    def lookup_rpc(self, key: str, flags: int = 0) -> RPC:
-        """Begin a lookup."""
-        request: dict[str, Any] = {"key": key, "flags": flags}
-        if self._rootdir is not None:
-            request["rootdir"] = self._rootdir
-        else:
-            request["namespace"] = self.namespace
-        if not flags & _WATCHING:
-            return self.handle.rpc("kvs.lookup", request)
-        streaming = FLUX_RPC_STREAMING if flags & (WATCH | STREAM) else 0
-        return self.handle.rpc("kvs-watch.lookup", request, flags=streaming)
+    def look_up(self, key: str, flags: int = 0) -> KVSLookupFuture:
+        """Begin a lookup.
 
-    def lookup(self, key: str, flags: int = 0) -> Any:
+        Raises:
+            CommandError: There can be no such key or root.
+        """
+        return checked(
+            key, lambda: flux.kvs.lookup(self.handle, key, flags, self.namespace, at=self._rootdir)
+        )
+
+    def lookup(self, key: str, flags: int = 0) -> TreeObject:
         """Return the tree object of a key.
 
         Raises:
             CommandError: It cannot be looked up.
         """
-        return self.get(self.lookup_rpc(key, flags), key)["val"]
+        return checked(key, self.look_up(key, flags).get_treeobj)
 
-    def commit(self, ops: list[dict[str, Any]], flags: int = 0) -> Any:
-        """Commit operations and return what the KVS answers.
+    def txn(self) -> KVSTxn:
+        """Begin a transaction."""
+        return KVSTxn(self.handle, namespace=self.namespace)
 
-        Raises:
-            CommandError: They cannot be committed.
-        """
-        request = {"namespace": self.namespace, "flags": flags, "ops": ops}
-        return self.get(self.handle.rpc("kvs.commit", request), "flux_kvs_commit")
-
-    def getroot(self) -> Any:
-        """Return what the KVS knows of the current root."""
-        request = {"namespace": self.namespace, "flags": 0}
-        return self.get(self.handle.rpc("kvs.getroot", request), "flux_kvs_getroot")
-
-    def get(self, rpc: RPC, what: str) -> Any:
-        """Return an RPC's response.
+    def commit(self, txn: KVSTxn, flags: int = 0) -> KVSRoot:
+        """Commit a transaction, also an empty one, and return the new root.
 
         Raises:
-            CommandError: It failed; the text says of what.
+            CommandError: It cannot be committed.
         """
-        try:
-            return rpc.get()
-        except OSError as exc:
-            raise CommandError(f"{what}: {exc.strerror}") from None
+        return checked("flux_kvs_commit", lambda: txn.commit_async(flags).get())
+
+    def getroot(self) -> KVSRoot:
+        """Return the current root.
+
+        Raises:
+            CommandError: There is no such namespace, or it is another user's.
+        """
+        return checked("flux_kvs_getroot", lambda: flux.kvs.getroot(self.handle, self.namespace))
 
 
-def operation(key: str, obj: Any, flags: int = 0) -> dict[str, Any]:
-    """Return an operation that gives a key a tree object; none removes it."""
-    return {"key": key, "flags": flags, "dirent": obj}
+def checked(what: str, call: Callable[[], T]) -> T:
+    """Return what a function returns.
 
-
-def val(data: bytes) -> dict[str, Any]:
-    """Return the tree object for a value."""
-    return {"ver": 1, "type": "val", "data": base64.b64encode(data).decode()}
-
-
-def value(obj: Any) -> bytes:
-    """Return the value that a ``val`` holds."""
-    return base64.b64decode(obj["data"])
-
-
-def symlink(target: str, namespace: str | None = None) -> dict[str, Any]:
-    """Return the tree object for a symbolic link."""
-    data = {"target": target}
-    if namespace is not None:
-        data["namespace"] = namespace
-    return {"ver": 1, "type": "symlink", "data": data}
-
-
-def dirref(rootref: str) -> dict[str, Any]:
-    """Return the tree object for a root."""
-    return {"data": [rootref], "type": "dirref", "ver": 1}
+    Raises:
+        CommandError: It failed; the text says of what.
+    """
+    try:
+        return call()
+    except OSError as exc:
+        raise CommandError(f"{what}: {exc.strerror}") from None
 
 
 def add_namespace(parser: argparse.ArgumentParser) -> None:
@@ -131,12 +101,12 @@ def emit_json(obj: Any) -> None:
     emit(json.dumps(obj, ensure_ascii=False, separators=(",", ":"), sort_keys=True))
 
 
-def emit_result(args: argparse.Namespace, result: Any) -> int:
-    """Print what the options ask for of a commit's result."""
+def emit_result(args: argparse.Namespace, root: KVSRoot) -> int:
+    """Print what the options ask for of the root that a commit made."""
     if args.treeobj_root:
-        emit_json(dirref(result["rootref"]))
+        emit_json(root.treeobj())
     elif args.blobref:
-        emit(result["rootref"])
+        emit(root.ref)
     elif args.sequence:
-        emit(str(result["rootseq"]))
+        emit(str(root.sequence))
     return 0

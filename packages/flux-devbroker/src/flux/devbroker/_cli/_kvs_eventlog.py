@@ -8,6 +8,12 @@ import json
 import time
 from collections.abc import Iterator
 
+from flux.constants import (
+    FLUX_KVS_STREAM,
+    FLUX_KVS_WAITCREATE,
+    FLUX_KVS_WATCH,
+    FLUX_KVS_WATCH_APPEND,
+)
 from flux.devbroker._cli._common import (
     CommandError,
     Parser,
@@ -16,18 +22,7 @@ from flux.devbroker._cli._common import (
     use_color,
 )
 from flux.devbroker._cli._entries import Entry, EntryFormatter, decode
-from flux.devbroker._cli._kvs_client import (
-    APPEND,
-    STREAM,
-    WAITCREATE,
-    WATCH,
-    WATCH_APPEND,
-    Kvs,
-    add_namespace,
-    operation,
-    val,
-    value,
-)
+from flux.devbroker._cli._kvs_client import Kvs, add_namespace, checked
 
 
 def setup(parser: Parser) -> None:
@@ -79,7 +74,9 @@ def _append(args: argparse.Namespace, kvs: Kvs) -> int:
         if not isinstance(event["context"], dict):
             raise CommandError("eventlog_entry_create: Invalid argument")
     line = json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
-    kvs.commit([operation(args.key, val(line.encode("utf-8", "surrogateescape")), APPEND)])
+    txn = kvs.txn()
+    checked(args.key, lambda: txn.append(args.key, line.encode("utf-8", "surrogateescape")))
+    kvs.commit(txn)
     return 0
 
 
@@ -95,12 +92,12 @@ def _events(kvs: Kvs, key: str, flags: int, timeout: float = -1.0) -> Iterator[E
         OSError: It cannot be looked up, or the time ran out.
     """
     deadline = time.monotonic() + timeout
-    rpc = kvs.lookup_rpc(key, flags)
+    lookup = kvs.look_up(key, flags)
     while True:
         if timeout >= 0:
-            rpc.wait_for(max(deadline - time.monotonic(), 0.0))
+            lookup.wait_for(max(deadline - time.monotonic(), 0.0))
         try:
-            text = value(rpc.get()["val"]).decode("utf-8", "replace")
+            text = lookup.get_raw().decode("utf-8", "replace")
         except OSError as exc:
             if exc.errno == errno.ENODATA:
                 return
@@ -109,16 +106,16 @@ def _events(kvs: Kvs, key: str, flags: int, timeout: float = -1.0) -> Iterator[E
             yield from decode(text)
         except ValueError:
             raise CommandError("cannot decode improperly formatted eventlog") from None
-        if not flags & (WATCH | STREAM):
+        if not flags & (FLUX_KVS_WATCH | FLUX_KVS_STREAM):
             return
-        rpc.reset()
+        lookup.reset()
 
 
 def _get(args: argparse.Namespace, kvs: Kvs) -> int:
     flags = (
-        (WATCH | WATCH_APPEND if args.watch else 0)
-        | (WAITCREATE if args.waitcreate else 0)
-        | (STREAM if args.stream else 0)
+        (FLUX_KVS_WATCH | FLUX_KVS_WATCH_APPEND if args.watch else 0)
+        | (FLUX_KVS_WAITCREATE if args.waitcreate else 0)
+        | (FLUX_KVS_STREAM if args.stream else 0)
     )
     formatter = _formatter(args)
     try:
@@ -132,7 +129,7 @@ def _get(args: argparse.Namespace, kvs: Kvs) -> int:
 
 
 def _wait_event(args: argparse.Namespace, kvs: Kvs) -> int:
-    flags = WATCH | WATCH_APPEND | (WAITCREATE if args.waitcreate else 0)
+    flags = FLUX_KVS_WATCH | FLUX_KVS_WATCH_APPEND | (FLUX_KVS_WAITCREATE if args.waitcreate else 0)
     formatter = _formatter(args)
     timeout = -1.0 if args.timeout is None else args.timeout
     try:

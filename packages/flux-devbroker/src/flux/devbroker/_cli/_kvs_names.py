@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import argparse
 import errno
-from typing import Any, Callable
+from functools import partial
+from typing import Callable
 
-from flux.devbroker._cli import _kvs_client as client
+import flux.kvs
+from flux.constants import (
+    FLUX_KVS_READDIR,
+    FLUX_KVS_READLINK,
+    FLUX_KVS_SYNC,
+    FLUX_KVS_TREEOBJ,
+)
 from flux.devbroker._cli._common import CommandError, Parser, emit
-from flux.devbroker._cli._kvs_client import Kvs, add_namespace, add_result, emit_json, operation
-from flux.devbroker._cli._kvs_show import DIRECTORIES, link_text
-
-#: The root of a new namespace: the empty directory.
-EMPTY = "sha1-c0a9faf907dda6216fd73bf81d0b3b21a1a8cb91"
+from flux.devbroker._cli._kvs_client import (
+    Kvs,
+    add_namespace,
+    add_result,
+    checked,
+    emit_json,
+    emit_result,
+)
+from flux.devbroker._cli._kvs_show import link_text
+from flux.kvs.treeobj import is_directory
 
 # -- keys
 
@@ -25,18 +37,18 @@ def _setup_unlink(parser: Parser) -> None:
 
 
 def _unlink(args: argparse.Namespace, kvs: Kvs) -> int:
-    ops = []
+    txn = kvs.txn()
     for key in args.keys:
         try:
-            kind = kvs.lookup_rpc(key, client.TREEOBJ).get()["val"]["type"]
+            obj = kvs.look_up(key, FLUX_KVS_TREEOBJ).get_treeobj()
         except OSError as exc:
             if exc.errno == errno.ENOENT and args.force:
                 continue
             raise CommandError(f"cannot unlink '{key}': {exc.strerror}") from None
-        if kind in DIRECTORIES and not args.recursive and kvs.lookup(key, client.READDIR)["data"]:
+        if is_directory(obj) and not args.recursive and kvs.lookup(key, FLUX_KVS_READDIR)["data"]:
             raise CommandError(f"cannot unlink '{key}': Directory not empty")
-        ops.append(operation(key, None))
-    return client.emit_result(args, kvs.commit(ops))
+        txn.unlink(key)
+    return emit_result(args, kvs.commit(txn))
 
 
 def _setup_link(parser: Parser) -> None:
@@ -47,8 +59,10 @@ def _setup_link(parser: Parser) -> None:
 
 
 def _link(args: argparse.Namespace, kvs: Kvs) -> int:
-    obj = client.symlink(args.target, args.target_namespace)
-    return client.emit_result(args, kvs.commit([operation(args.linkname, obj)]))
+    txn = kvs.txn()
+    link = partial(txn.symlink, args.linkname, args.target)
+    checked(args.linkname, partial(link, target_namespace=args.target_namespace))
+    return emit_result(args, kvs.commit(txn))
 
 
 def _setup_readlink(parser: Parser) -> None:
@@ -61,7 +75,7 @@ def _setup_readlink(parser: Parser) -> None:
 
 def _readlink(args: argparse.Namespace, kvs: Kvs) -> int:
     for key in args.keys:
-        obj = kvs.lookup(key, client.READLINK)
+        obj = kvs.lookup(key, FLUX_KVS_READLINK)
         if args.namespace_only and "namespace" in obj["data"]:
             emit(obj["data"]["namespace"])
         elif args.key_only:
@@ -77,8 +91,10 @@ def _setup_mkdir(parser: Parser) -> None:
 
 
 def _mkdir(args: argparse.Namespace, kvs: Kvs) -> int:
-    obj: dict[str, Any] = {"ver": 1, "type": "dir", "data": {}}
-    return client.emit_result(args, kvs.commit([operation(key, obj) for key in args.keys]))
+    txn = kvs.txn()
+    for key in args.keys:
+        checked(key, partial(txn.mkdir, key))
+    return emit_result(args, kvs.commit(txn))
 
 
 def _setup_copy(parser: Parser) -> None:
@@ -89,14 +105,16 @@ def _setup_copy(parser: Parser) -> None:
 
 
 def _copy(args: argparse.Namespace, kvs: Kvs) -> int:
-    source = Kvs(args.src_namespace)
-    try:
-        obj = source.lookup_rpc(args.source, client.TREEOBJ).get()["val"]
-    except OSError as exc:
-        raise CommandError(f"flux_kvs_{args.kvs}: {exc.strerror}") from None
-    Kvs(args.dst_namespace).commit([operation(args.destination, obj)])
+    source, destination = Kvs(args.src_namespace), Kvs(args.dst_namespace)
+    lookup = source.look_up(args.source, FLUX_KVS_TREEOBJ)
+    obj = checked(f"flux_kvs_{args.kvs}", lookup.get_treeobj)
+    txn = destination.txn()
+    checked(args.destination, partial(txn.put_treeobj, args.destination, obj))
+    destination.commit(txn)
     if args.kvs == "move":
-        source.commit([operation(args.source, None)])
+        txn = source.txn()
+        txn.unlink(args.source)
+        source.commit(txn)
     return 0
 
 
@@ -104,7 +122,7 @@ def _copy(args: argparse.Namespace, kvs: Kvs) -> int:
 
 
 def _version(args: argparse.Namespace, kvs: Kvs) -> int:
-    emit(str(kvs.getroot()["rootseq"]))
+    emit(str(kvs.getroot().sequence))
     return 0
 
 
@@ -114,8 +132,8 @@ def _setup_wait(parser: Parser) -> None:
 
 
 def _wait(args: argparse.Namespace, kvs: Kvs) -> int:
-    request = {"rootseq": args.version, "namespace": kvs.namespace}
-    kvs.get(kvs.handle.rpc("kvs.wait-version", request), "flux_kvs_wait_version")
+    wait = partial(flux.kvs.wait_version, kvs.handle, args.version, kvs.namespace)
+    checked("flux_kvs_wait_version", wait)
     return 0
 
 
@@ -129,18 +147,18 @@ def _setup_getroot(parser: Parser) -> None:
 def _getroot(args: argparse.Namespace, kvs: Kvs) -> int:
     root = kvs.getroot()
     if args.owner:
-        emit(str(root["owner"]))
+        emit(str(root.owner))
     elif args.sequence:
-        emit(str(root["rootseq"]))
+        emit(str(root.sequence))
     elif args.blobref:
-        emit(root["rootref"])
+        emit(root.ref)
     else:
-        emit_json(client.dirref(root["rootref"]))
+        emit_json(root.treeobj())
     return 0
 
 
 def _sync(args: argparse.Namespace, kvs: Kvs) -> int:
-    kvs.commit([], client.SYNC)
+    kvs.commit(kvs.txn(), FLUX_KVS_SYNC)
     return 0
 
 
@@ -151,7 +169,7 @@ def _setup_namespace(parser: Parser) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     create = commands.add_parser("create", help="make namespaces")
     create.add_argument("-o", "--owner", type=int, default=-1, metavar="UID", help="their owner")
-    create.add_argument("-r", "--rootref", default=EMPTY, metavar="REF", help="their root")
+    create.add_argument("-r", "--rootref", metavar="REF", help="their root")
     create.add_argument("names", nargs="+", metavar="name")
     remove = commands.add_parser("remove", help="remove namespaces")
     remove.add_argument("names", nargs="+", metavar="name")
@@ -162,14 +180,15 @@ def _namespace(args: argparse.Namespace, kvs: Kvs) -> int:
     if args.command == "list":
         rpc = kvs.handle.rpc("kvs.namespace-list")
         emit("NAMESPACE                                 OWNER      FLAGS")
-        for entry in kvs.get(rpc, "flux_rpc_get_unpack")["namespaces"]:
+        for entry in checked("flux_rpc_get_unpack", rpc.get)["namespaces"]:
             emit(f"{entry['namespace']:<36} {entry['owner']:>10} 0x{entry['flags']:08X}")
         return 0
     for name in args.names:
-        request = {"namespace": name}
         if args.command == "create":
-            request.update(rootref=args.rootref, owner=args.owner, flags=0)
-        kvs.get(kvs.handle.rpc(f"kvs.namespace-{args.command}", request, nodeid=0), name)
+            create = partial(flux.kvs.namespace_create, kvs.handle, name, args.owner)
+            checked(name, partial(create, at=args.rootref))
+        else:
+            checked(name, partial(flux.kvs.namespace_remove, kvs.handle, name))
     return 0
 
 

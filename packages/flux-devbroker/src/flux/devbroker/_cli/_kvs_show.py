@@ -8,17 +8,10 @@ import shutil
 import sys
 from typing import Any
 
+from flux.constants import FLUX_KVS_READDIR, FLUX_KVS_TREEOBJ
 from flux.devbroker._cli._common import CommandError, Parser, emit
-from flux.devbroker._cli._kvs_client import (
-    READDIR,
-    TREEOBJ,
-    Kvs,
-    add_namespace,
-    value,
-)
-
-#: Types of tree objects for directories.
-DIRECTORIES = ("dir", "dirref")
+from flux.devbroker._cli._kvs_client import Kvs, add_namespace, checked
+from flux.kvs.treeobj import DIRECTORIES
 
 #: Columns between the names that ``ls`` lists.
 _GAP = 4
@@ -72,7 +65,7 @@ def show_dir(args: argparse.Namespace, kvs: Kvs) -> int:
 
 
 def _dump(kvs: Kvs, key: str, args: argparse.Namespace, width: int) -> None:
-    entries = kvs.lookup(key, READDIR)["data"]
+    entries = kvs.lookup(key, FLUX_KVS_READDIR)["data"]
     if not entries and key != args.key:
         emit(f"{key}.")
     for name in sorted(entries):
@@ -83,7 +76,7 @@ def _dump(kvs: Kvs, key: str, args: argparse.Namespace, width: int) -> None:
             if args.directory:
                 emit(path)
             else:
-                data = value(kvs.lookup(path))
+                data = checked(path, kvs.look_up(path).get_raw)
                 emit(_shortened(f"{path} = {data.decode('utf-8', 'replace')}", width))
         elif args.recursive:
             _dump(kvs, path, args, width)
@@ -119,7 +112,7 @@ def list_keys(args: argparse.Namespace, kvs: Kvs) -> int:
     for key in args.keys or ["."]:
         name = key.rstrip(".") or "."
         try:
-            kind = kvs.lookup(name, TREEOBJ)["type"]
+            kind = kvs.lookup(name, FLUX_KVS_TREEOBJ)["type"]
             if kind not in DIRECTORIES and name != key:
                 raise CommandError(f"{name}: Not a directory")
         except CommandError as exc:
@@ -144,7 +137,7 @@ def list_keys(args: argparse.Namespace, kvs: Kvs) -> int:
 
 def _followed(kvs: Kvs, key: str) -> str:
     try:
-        kvs.lookup(key, READDIR)
+        kvs.lookup(key, FLUX_KVS_READDIR)
     except CommandError:
         return "symlink"
     return "dir"
@@ -159,7 +152,7 @@ def _mark(kind: str, args: argparse.Namespace) -> str:
 def _list(
     kvs: Kvs, key: str, args: argparse.Namespace, width: int, label: bool, first: bool
 ) -> None:
-    entries = kvs.lookup(key, READDIR)["data"]
+    entries = kvs.lookup(key, FLUX_KVS_READDIR)["data"]
     if label:
         emit(f"{key}:" if first else f"\n{key}:")
     names = sorted(entries)

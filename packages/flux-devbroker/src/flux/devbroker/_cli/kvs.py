@@ -6,19 +6,31 @@ import argparse
 import errno
 import json
 import sys
-from typing import Callable
+from functools import partial
+from typing import Any, Callable
 
-from flux.devbroker._cli import _kvs_client as client
+from flux.constants import (
+    FLUX_KVS_NO_MERGE,
+    FLUX_KVS_STREAM,
+    FLUX_KVS_SYNC,
+    FLUX_KVS_TREEOBJ,
+    FLUX_KVS_WAITCREATE,
+    FLUX_KVS_WATCH,
+    FLUX_KVS_WATCH_APPEND,
+    FLUX_KVS_WATCH_FULL,
+    FLUX_KVS_WATCH_UNIQ,
+)
 from flux.devbroker._cli import _kvs_eventlog, _kvs_names, _kvs_show
 from flux.devbroker._cli._common import CommandError, Parser, emit
 from flux.devbroker._cli._kvs_client import (
     Kvs,
     add_namespace,
     add_result,
+    checked,
     emit_json,
     emit_result,
-    operation,
 )
+from flux.kvs import KVSLookupFuture, KVSTxn
 
 Command = Callable[[argparse.Namespace, Kvs], int]
 
@@ -62,45 +74,45 @@ def _setup_get(parser: Parser) -> None:
 
 
 def _get(args: argparse.Namespace, kvs: Kvs) -> int:
-    flags = client.TREEOBJ if args.treeobj else 0
-    flags |= client.WAITCREATE if args.waitcreate else 0
-    flags |= client.STREAM if args.stream else 0
+    flags = FLUX_KVS_TREEOBJ if args.treeobj else 0
+    flags |= FLUX_KVS_WAITCREATE if args.waitcreate else 0
+    flags |= FLUX_KVS_STREAM if args.stream else 0
     if args.watch:
-        flags |= client.WATCH
-        flags |= client.WATCH_UNIQ if args.uniq else 0
-        flags |= client.WATCH_APPEND if args.append else 0
-        flags |= client.WATCH_FULL if args.full else 0
+        flags |= FLUX_KVS_WATCH
+        flags |= FLUX_KVS_WATCH_UNIQ if args.uniq else 0
+        flags |= FLUX_KVS_WATCH_APPEND if args.append else 0
+        flags |= FLUX_KVS_WATCH_FULL if args.full else 0
     if args.watch and len(args.keys) > 1:
         raise CommandError("get: --watch takes one key")
     for key in args.keys:
-        rpc = kvs.lookup_rpc(key, flags)
+        lookup = kvs.look_up(key, flags)
         count = 0
         while True:
             try:
-                obj = rpc.get()["val"]
+                _emit_value(args, key, lookup)
             except OSError as exc:
                 if exc.errno == errno.ENODATA and args.stream | args.watch:
                     break
                 raise CommandError(f"{key}: {exc.strerror}") from None
-            _emit_value(args, key, obj)
             count += 1
             if not args.stream | args.watch or count == args.count:
                 break
-            rpc.reset()
+            lookup.reset()
         if args.stream and count and not args.raw | args.treeobj:
             emit("")
     return 0
 
 
-def _emit_value(args: argparse.Namespace, key: str, obj: object) -> None:
+def _emit_value(args: argparse.Namespace, key: str, lookup: KVSLookupFuture) -> None:
+    obj = lookup.get_treeobj() if args.treeobj else lookup.get_raw()
     if args.label:
         sys.stdout.write(f"{key}=")
-    if args.treeobj:
+    if not isinstance(obj, bytes):
         emit_json(obj)
         return
     sys.stdout.flush()
     end = b"" if args.raw or args.stream else b"\n"
-    sys.stdout.buffer.write(client.value(obj) + end)
+    sys.stdout.buffer.write(obj + end)
     sys.stdout.buffer.flush()
 
 
@@ -116,7 +128,7 @@ def _setup_put(parser: Parser) -> None:
 
 
 def _put(args: argparse.Namespace, kvs: Kvs) -> int:
-    ops = []
+    txn = kvs.txn()
     for text in args.values:
         key, equals, value = text.partition("=")
         if not equals:
@@ -124,16 +136,23 @@ def _put(args: argparse.Namespace, kvs: Kvs) -> int:
         data = value.encode("utf-8", "surrogateescape")
         if args.raw | args.treeobj and value == "-":
             data = sys.stdin.buffer.read()
-        if args.treeobj:
-            try:
-                ops.append(operation(key, json.loads(data)))
-            except ValueError:
-                raise CommandError(f"{key}: Invalid argument") from None
-        else:
-            flags = client.APPEND if args.append else 0
-            ops.append(operation(key, client.val(data), flags))
-    flags = (client.NO_MERGE if args.no_merge else 0) | (client.SYNC if args.sync else 0)
-    return emit_result(args, kvs.commit(ops, flags))
+        try:
+            obj = json.loads(data) if args.treeobj else None
+        except ValueError:
+            raise CommandError(f"{key}: Invalid argument") from None
+        checked(key, partial(_stage, args, txn, key, data, obj))
+    flags = FLUX_KVS_NO_MERGE if args.no_merge else 0
+    flags |= FLUX_KVS_SYNC if args.sync else 0
+    return emit_result(args, kvs.commit(txn, flags))
+
+
+def _stage(args: argparse.Namespace, txn: KVSTxn, key: str, data: bytes, obj: Any) -> None:
+    if args.treeobj:
+        txn.put_treeobj(key, obj)
+    elif args.append:
+        txn.append(key, data)
+    else:
+        txn.put(key, data)
 
 
 #: How to declare its arguments, what it does, and what for, by command.
