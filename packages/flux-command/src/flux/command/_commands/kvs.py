@@ -1,0 +1,147 @@
+"""``flux kvs``: values, directories and namespaces of the KVS."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import sys
+from typing import Callable
+
+from flux.command._commands import _kvs_client as client
+from flux.command._commands import _kvs_eventlog, _kvs_names, _kvs_show
+from flux.command._commands._kvs_client import (
+    Kvs,
+    add_namespace,
+    add_result,
+    emit_json,
+    emit_result,
+    operation,
+)
+from flux.command._common import CommandError, Parser, emit
+
+Command = Callable[[argparse.Namespace, Kvs], int]
+
+
+def setup(parser: Parser) -> Callable[[argparse.Namespace], int]:
+    """Declare the arguments."""
+    parser.description = "Read and change the key-value store."
+    commands = parser.add_subparsers(dest="kvs", required=True, metavar="COMMAND")
+    for name, (declare, _command, text) in _COMMANDS.items():
+        declare(commands.add_parser(name, help=text))
+    return run
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of the commands."""
+    try:
+        at = json.loads(args.at) if getattr(args, "at", None) else None
+    except ValueError:
+        raise CommandError("Invalid argument") from None
+    return _COMMANDS[args.kvs][1](args, Kvs(getattr(args, "namespace", None), at))
+
+
+# -- get and put
+
+
+def _setup_get(parser: Parser) -> None:
+    add_namespace(parser)
+    add = parser.add_argument
+    add("-r", "--raw", action="store_true", help="print the value as it is")
+    add("-t", "--treeobj", action="store_true", help="print the tree object")
+    add("-a", "--at", metavar="TREEOBJ", help="look it up in a former root")
+    add("-l", "--label", action="store_true", help="print key= before the value")
+    add("-W", "--waitcreate", action="store_true", help="wait for the key to be there")
+    add("-w", "--watch", action="store_true", help="print the value again when it is written")
+    add("-u", "--uniq", action="store_true", help="with --watch: only if it has changed")
+    add("-A", "--append", action="store_true", help="with --watch: only what is appended")
+    add("-f", "--full", action="store_true", help="with --watch: however it has changed")
+    add("-S", "--stream", action="store_true", help="get it piece by piece")
+    add("-c", "--count", type=int, default=0, help="with --watch: end after so many")
+    add("keys", nargs="+", metavar="key")
+
+
+def _get(args: argparse.Namespace, kvs: Kvs) -> int:
+    flags = client.TREEOBJ if args.treeobj else 0
+    flags |= client.WAITCREATE if args.waitcreate else 0
+    flags |= client.STREAM if args.stream else 0
+    if args.watch:
+        flags |= client.WATCH
+        flags |= client.WATCH_UNIQ if args.uniq else 0
+        flags |= client.WATCH_APPEND if args.append else 0
+        flags |= client.WATCH_FULL if args.full else 0
+    if args.watch and len(args.keys) > 1:
+        raise CommandError("get: --watch takes one key")
+    for key in args.keys:
+        rpc = kvs.lookup_rpc(key, flags)
+        count = 0
+        while True:
+            try:
+                obj = rpc.get()["val"]
+            except OSError as exc:
+                if exc.errno == errno.ENODATA and args.stream | args.watch:
+                    break
+                raise CommandError(f"{key}: {exc.strerror}") from None
+            _emit_value(args, key, obj)
+            count += 1
+            if not args.stream | args.watch or count == args.count:
+                break
+            rpc.reset()
+        if args.stream and count and not args.raw | args.treeobj:
+            emit("")
+    return 0
+
+
+def _emit_value(args: argparse.Namespace, key: str, obj: object) -> None:
+    if args.label:
+        sys.stdout.write(f"{key}=")
+    if args.treeobj:
+        emit_json(obj)
+        return
+    sys.stdout.flush()
+    end = b"" if args.raw or args.stream else b"\n"
+    sys.stdout.buffer.write(client.value(obj) + end)
+    sys.stdout.buffer.flush()
+
+
+def _setup_put(parser: Parser) -> None:
+    add_result(parser)
+    add = parser.add_argument
+    add("-r", "--raw", action="store_true", help="take - for a value from standard input")
+    add("-t", "--treeobj", action="store_true", help="the value is a tree object")
+    add("-n", "--no-merge", action="store_true", help="make a root of its own of it")
+    add("-A", "--append", action="store_true", help="append to the key")
+    add("-S", "--sync", action="store_true", help="wait until it is on the disk")
+    add("values", nargs="+", metavar="key=value")
+
+
+def _put(args: argparse.Namespace, kvs: Kvs) -> int:
+    ops = []
+    for text in args.values:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise CommandError("put: you must specify a value as key=value")
+        data = value.encode("utf-8", "surrogateescape")
+        if args.raw | args.treeobj and value == "-":
+            data = sys.stdin.buffer.read()
+        if args.treeobj:
+            try:
+                ops.append(operation(key, json.loads(data)))
+            except ValueError:
+                raise CommandError(f"{key}: Invalid argument") from None
+        else:
+            flags = client.APPEND if args.append else 0
+            ops.append(operation(key, client.val(data), flags))
+    flags = (client.NO_MERGE if args.no_merge else 0) | (client.SYNC if args.sync else 0)
+    return emit_result(args, kvs.commit(ops, flags))
+
+
+#: How to declare its arguments, what it does, and what for, by command.
+_COMMANDS: dict[str, tuple[Callable[[Parser], None], Command, str]] = {
+    "get": (_setup_get, _get, "print the value of keys"),
+    "put": (_setup_put, _put, "store values"),
+    "dir": (_kvs_show.setup_dir, _kvs_show.show_dir, "display all keys under a directory"),
+    "ls": (_kvs_show.setup_ls, _kvs_show.list_keys, "list directories"),
+    "eventlog": (_kvs_eventlog.setup, _kvs_eventlog.eventlog, "append to eventlogs, print them"),
+    **_kvs_names.COMMANDS,
+}
