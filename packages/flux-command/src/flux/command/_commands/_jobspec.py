@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 from flux.command._common import CommandError, Parser
-from flux.job import JobID
+from flux.core.handle import Flux
+from flux.job import JobID, submit_async
 
 _UNITS = {"": 60.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _URGENCIES = {"hold": 0, "default": 16, "expedite": 31}
@@ -190,6 +191,27 @@ def environment(rules: list[str]) -> dict[str, str]:
             for found in fnmatch.filter(list(os.environ), name):
                 env[found] = os.environ[found]
     return env
+
+
+def enqueue(handle: Flux, args: argparse.Namespace, spec: str) -> JobID:
+    """Submit a jobspec with the options that say how.
+
+    Raises:
+        CommandError: It is refused.
+    """
+    mask = flags(args.flags)
+    future = submit_async(
+        handle,
+        spec,
+        urgency=urgency(args.urgency),
+        waitable=bool(mask & 4),
+        debug=bool(mask & 2),
+        novalidate=bool(mask & 8),
+    )
+    try:
+        return future.get_id()
+    except OSError as exc:
+        raise CommandError(f"ERROR: {exc.strerror}") from None
 
 
 def _limits() -> dict[str, int]:

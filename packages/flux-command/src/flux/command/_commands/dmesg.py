@@ -18,6 +18,8 @@ from flux.command._common import (
 )
 from flux.constants import FLUX_RPC_STREAMING
 
+HELP = "print or clear the broker's log"
+
 # RFC 5424 with the rank for a host name; the severity stands where the RFC has the facility.
 _LINE = re.compile(
     r"<(\d{1,3})>1 (\S+) \s*(\d*)\S* (\S+) \S+ \S+ (?:-|\[.*?\])(?: (.*))?", re.DOTALL

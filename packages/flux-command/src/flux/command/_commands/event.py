@@ -9,6 +9,8 @@ from typing import Callable
 from flux.command._common import Parser, connect, emit
 from flux.constants import FLUX_MSGFLAG_PRIVATE
 
+HELP = "publish events, or print them"
+
 
 def setup(parser: Parser) -> Callable[[argparse.Namespace], int]:
     """Declare the arguments."""

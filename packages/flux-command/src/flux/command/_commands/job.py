@@ -22,6 +22,8 @@ from flux.command._common import CommandError, Parser, connect, emit, say
 from flux.core.handle import Flux
 from flux.eventlog import EventLogEvent
 
+HELP = "look at a job, or act on it"
+
 _CURRENT = 2
 
 Command = Callable[[argparse.Namespace], int]

@@ -1,4 +1,4 @@
-"""``flux jobs`` and ``flux cancel``."""
+"""``flux jobs``: the list of jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import pwd
 import re
 import string
-import sys
 import time
 from typing import Any, Callable
 
@@ -17,6 +16,8 @@ from flux.command._commands._jobspec import parse_id
 from flux.command._common import CommandError, Parser, connect, emit
 from flux.constants import FLUX_RPC_STREAMING
 from flux.core.handle import Flux
+
+HELP = "list jobs"
 
 _STATES = {2: "DEPEND", 4: "PRIORITY", 8: "SCHED", 16: "RUN", 32: "CLEANUP", 64: "INACTIVE"}
 _SHORT = {2: "D", 4: "P", 8: "S", 16: "R", 32: "C", 64: "I"}
@@ -44,13 +45,6 @@ _HEADINGS = {
 def setup(parser: Parser) -> Callable[[argparse.Namespace], int]:
     """Declare the arguments."""
     add = parser.add_argument
-    if parser.prog == "flux-cancel":
-        parser.description = "Cancel jobs."
-        add("--all", action="store_true", help="cancel all of this user's jobs")
-        add("-n", "--dry-run", action="store_true", help="with --all: only count them")
-        add("-m", "--message", metavar="NOTE", help="why")
-        add("ids", nargs="*", metavar="ID")
-        return _cancel
     parser.description = "List jobs."
     add("-a", "--all-states", action="store_true", help="inactive ones, too")
     add("-A", "--all-users", action="store_true", help="those of all users")
@@ -63,44 +57,6 @@ def setup(parser: Parser) -> Callable[[argparse.Namespace], int]:
     add("--stats-only", action="store_true", help="print only that")
     add("ids", nargs="*", metavar="ID")
     return _jobs
-
-
-# -- flux cancel
-
-
-def _cancel(args: argparse.Namespace) -> int:
-    handle = connect()
-    if args.all:
-        if args.ids:
-            raise CommandError("Do not specify a list of jobids with --all")
-        request: dict[str, Any] = {
-            "dry_run": args.dry_run,
-            "userid": os.getuid(),
-            "states": _ACTIVE,
-            "severity": 0,
-            "type": "cancel",
-        }
-        if args.message:
-            request["note"] = args.message
-        count = handle.rpc("job-manager.raiseall", request).get()["count"]
-        verb = "Would cancel" if args.dry_run else "Canceled"
-        text = f"{verb} {count} job{'s' * (count != 1)}" if count else "Matched 0 jobs"
-        sys.stderr.write(f"flux-cancel: {text}\n")
-        return 0
-    if not args.ids:
-        raise CommandError("No target jobs were specified")
-    code = 0
-    for text in args.ids:
-        jobid = parse_id(text)
-        try:
-            flux.job.cancel(handle, jobid, args.message)
-        except OSError as exc:
-            sys.stderr.write(f"flux-cancel: ERROR: {jobid.f58}: {exc.strerror}\n")
-            code = 1
-    return code
-
-
-# -- flux jobs
 
 
 def _jobs(args: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from flux.command._timeline.journal import record
 from flux.command._timeline.scale import printable
 from flux.eventlog import EventLogFormatter
 
+HELP = "print the events of all jobs"
+
 _ID_WIDTH = 12
 
 

@@ -20,6 +20,8 @@ from flux.command._commands._kvs_client import (
 )
 from flux.command._common import CommandError, Parser, emit
 
+HELP = "read and change the key-value store"
+
 Command = Callable[[argparse.Namespace, Kvs], int]
 
 

@@ -8,6 +8,8 @@ from typing import Callable
 from flux.brokermod import BrokerLogger
 from flux.command._common import CommandError, Parser, connect
 
+HELP = "write to the broker's log"
+
 LEVELS = BrokerLogger.LEVEL_NAMES
 
 

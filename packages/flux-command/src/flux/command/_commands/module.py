@@ -14,6 +14,8 @@ from flux.constants import FLUX_MSGTYPE_EVENT
 from flux.core.handle import Flux
 from flux.message import Message
 
+HELP = "load, remove and look at broker modules"
+
 #: Seconds without a word from a module after which the list calls it idle.
 MAX_IDLE = 99
 

@@ -13,6 +13,8 @@ from flux.constants import FLUX_NODEID_ANY, FLUX_NODEID_UPSTREAM
 from flux.core.handle import Flux
 from flux.rpc import RPC
 
+HELP = "measure round-trip times to a service"
+
 _SUFFIXES = {"": 1, "k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _NODEIDS = {"any": FLUX_NODEID_ANY, "upstream": FLUX_NODEID_UPSTREAM}
 

@@ -16,6 +16,8 @@ from flux._connector import open_uri
 from flux._uri import URI
 from flux.command._common import CommandError, Parser
 
+HELP = ""
+
 #: Bytes to pass on at a time.
 _SIZE = 1 << 16
 

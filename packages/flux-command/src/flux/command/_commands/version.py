@@ -9,6 +9,8 @@ from typing import Callable
 from flux.command._common import Parser, emit
 from flux.core.handle import Flux
 
+HELP = "show versions"
+
 #: The flux-core whose protocol and options the commands follow.
 _PROTOCOL = "0.88.0"
 
