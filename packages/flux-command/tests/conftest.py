@@ -1,7 +1,10 @@
-"""The tests use development brokers, by the fixtures of the plugin."""
+"""The tests use development brokers, by the fixtures of their plugin and by themselves."""
 
 from __future__ import annotations
 
-from flux.devbroker.pytest_plugin import flux_broker, flux_handle, pytest_configure
+import pytest
 
-__all__ = ["flux_broker", "flux_handle", "pytest_configure"]
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm(_flux_warm_parent: None) -> None:
+    """For tests that make brokers themselves."""
