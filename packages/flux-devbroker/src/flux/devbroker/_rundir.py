@@ -14,9 +14,6 @@ from flux._connector import MAX_SOCKET_PATH
 #: Name of the socket of rank 0 within the directory.
 SOCKET = "local-0"
 
-#: Words in a ``flux`` command by which this package knows its own.
-OURS = b"flux.devbroker"
-
 _SHIM = """\
 #!/bin/sh
 # The flux command of this development broker.

@@ -30,8 +30,18 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def _flux_warm_parent() -> Iterator[None]:
+    """What forks the brokers: older than any test, so that none is seen to leave it behind."""
+    from flux.devbroker import _launch
+
+    _launch.warm_up()
+    yield
+    _launch.cool_down()
+
+
 @pytest.fixture
-def flux_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+def flux_broker(request: pytest.FixtureRequest, _flux_warm_parent: None) -> Iterator[Broker]:
     """A development broker of the test's own.  What it writes to stderr is shown on failure."""
     # Here, so that tests that need no broker do not wait for the import.
     from flux.devbroker import Broker
