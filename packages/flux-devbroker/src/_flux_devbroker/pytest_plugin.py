@@ -45,8 +45,19 @@ def _broker_class() -> type[Broker]:
     return Broker
 
 
+@pytest.fixture(scope="session")
+def _flux_warm_parent() -> Iterator[None]:
+    """What forks the brokers: older than any test, so that none is seen to leave it behind."""
+    _broker_class()
+    from flux.devbroker import _launch
+
+    _launch.warm_up()
+    yield
+    _launch.cool_down()
+
+
 @pytest.fixture
-def flux_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+def flux_broker(request: pytest.FixtureRequest, _flux_warm_parent: None) -> Iterator[Broker]:
     """A development broker of the test's own.  What it writes to stderr is shown on failure."""
     broker_class = _broker_class()
     options = {}

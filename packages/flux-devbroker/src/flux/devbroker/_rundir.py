@@ -21,9 +21,6 @@ LOCK = "devbroker.lock"
 
 _PREFIX = "flux-"
 
-#: Words in a ``flux`` command by which this package knows its own.
-OURS = b"flux.devbroker"
-
 _SHIM = """\
 #!/bin/sh
 # The flux command of this development broker.
