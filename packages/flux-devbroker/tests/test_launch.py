@@ -106,8 +106,8 @@ def test_a_broker_takes_over_what_its_maker_is_like_at_the_time(warm, tmp_path, 
 @BOTH
 def test_a_broker_has_the_descriptors_that_it_needs_and_no_other(warm):
     with Broker(warm=warm), Broker(warm=warm) as broker:
-        # Standard ones, the end of the line, epoll, the listening socket, and a pipe for signals.
-        assert len(os.listdir(f"/proc/{broker.pid}/fd")) == 8
+        # Standard ones, the end of the line, epoll, the listening socket, a pipe for signals, the lock.
+        assert len(os.listdir(f"/proc/{broker.pid}/fd")) == 9
 
 
 def test_brokers_of_one_parent_are_its_forks_and_no_children_of_ours():

@@ -32,6 +32,8 @@ from flux.constants import (
 )
 from flux.kvs import KVSLookupFuture, KVSTxn
 
+HELP = "read and change the key-value store"
+
 Command = Callable[[argparse.Namespace, Kvs], int]
 
 
