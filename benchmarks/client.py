@@ -143,7 +143,78 @@ def timers(flux: Any, topic: str, count: int) -> Callable[[], None]:
     return run
 
 
-CASES = {case.__name__: case for case in (sync, window, then, event, message, outstanding, timers)}
+def kvs_put(flux: Any, topic: str, count: int) -> Callable[[], None]:
+    """KVS values staged and committed one at a time."""
+    handle, kvs = connect(flux, topic), import_kvs()
+
+    def run() -> None:
+        for i in range(count):
+            kvs.put(handle, "bench.put", {"seq": i})
+            kvs.commit(handle)
+
+    return run
+
+
+def kvs_put_window(flux: Any, topic: str, count: int) -> Callable[[], None]:
+    """KVS values staged and committed with WINDOW commits in flight."""
+    handle, kvs = connect(flux, topic), import_kvs()
+
+    def run() -> None:
+        pending: collections.deque[Any] = collections.deque()
+        for i in range(count):
+            kvs.put(handle, "bench.put", {"seq": i})
+            pending.append(kvs.commit_async(handle))
+            if len(pending) >= WINDOW:
+                pending.popleft().get()
+        while pending:
+            pending.popleft().get()
+
+    return run
+
+
+def kvs_get(flux: Any, topic: str, count: int) -> Callable[[], None]:
+    """KVS values read one at a time."""
+    handle, kvs = connect(flux, topic), import_kvs()
+    kvs.put(handle, "bench.get", PAYLOAD)
+    kvs.commit(handle)
+
+    def run() -> None:
+        for _ in range(count):
+            assert kvs.get(handle, "bench.get") == PAYLOAD
+
+    return run
+
+
+def kvs_walk(flux: Any, topic: str, count: int) -> Callable[[], None]:
+    """A walk through COUNT keys, 100 to a directory."""
+    handle, kvs = connect(flux, topic), import_kvs()
+    for i in range(count):
+        kvs.put(handle, f"bench.walk.d{i // 100}.k{i}", i)
+    kvs.commit(handle)
+
+    def run() -> None:
+        walk = kvs.walk("bench.walk", flux_handle=handle)
+        assert sum(len(list(files)) for _path, _directories, files in walk) == count
+
+    return run
+
+
+CASES = {
+    case.__name__: case
+    for case in (
+        sync,
+        window,
+        then,
+        event,
+        message,
+        outstanding,
+        timers,
+        kvs_put,
+        kvs_put_window,
+        kvs_get,
+        kvs_walk,
+    )
+}
 
 
 def connect(flux: Any, topic: str) -> Any:
@@ -178,6 +249,13 @@ def import_flux() -> Any:
     import flux.message
 
     return flux
+
+
+def import_kvs() -> Any:
+    """Import the key-value store."""
+    import flux.kvs
+
+    return flux.kvs
 
 
 def main() -> None:

@@ -24,9 +24,13 @@ COUNTS = {
     "message": 60000,
     "outstanding": 10000,
     "timers": 10000,
+    "kvs_put": 2000,
+    "kvs_put_window": 6400,
+    "kvs_get": 4000,
+    "kvs_walk": 10000,
     "import": 1,
 }
-FLOOR_CASES = ("sync", "window", "then", "event")
+FLOOR_CASES = ("sync", "window", "then", "event", "kvs_put", "kvs_get")
 
 
 def run(command: list[str], env: dict[str, str]) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def main() -> None:
             count = next(i for i, word in enumerate(words) if "=" not in word)
             own = {**env, **dict(word.split("=", 1) for word in words[:count])}
             programs["reference"] = ([*words[count:], str(HERE / "client.py")], own)
-        print(f"{'case':12} {'ours':>8} {'floor':>8} {'reference':>9} {'ratio':>6}   CPU µs")
+        print(f"{'case':14} {'ours':>8} {'floor':>8} {'reference':>9} {'ratio':>6}   CPU µs")
         for case in args.cases.split(","):
             figures: dict[str, list[dict[str, Any]]] = {}
             for _ in range(args.rounds):
@@ -66,7 +70,7 @@ def main() -> None:
                     result = run([*command, label, case, str(COUNTS[case])], own)
                     figures.setdefault(label, []).append(result)
             best = {k: min(v["cpu_us"] for v in runs) for k, runs in figures.items()}
-            row = f"{case:12} {best['ours']:8.2f} {best.get('floor', 0):8.2f}"
+            row = f"{case:14} {best['ours']:8.2f} {best.get('floor', 0):8.2f}"
             if "reference" in best:
                 row += f" {best['reference']:9.2f} {best['ours'] / best['reference']:6.2f}"
             if case == "outstanding":

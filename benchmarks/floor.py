@@ -1,6 +1,8 @@
 """The floor: the bytes of the RPC workloads with nothing but send and recv.
 
-usage: floor.py LABEL CASE COUNT [TOPIC]    cases: sync, window, then (the latter two are the same)
+usage: floor.py LABEL CASE COUNT [TOPIC]
+
+cases: sync, window, then (the same as window), event, kvs_put, kvs_get
 """
 
 from __future__ import annotations
@@ -22,6 +24,21 @@ from flux.constants import (
 
 WINDOW = 64
 
+_COMMIT = (
+    b'{"namespace":"primary","flags":0,"ops":[{"key":"bench.floor","flags":0,'
+    b'"dirent":{"ver":1,"type":"val","data":"eyJhIjogMSwgInNlcSI6IDF9"}}]}\0'
+)
+_LOOKUP = b'{"key":"bench.floor","flags":0,"namespace":"primary"}\0'
+
+#: Topics and payloads of the cases that have one request in flight.
+SINGLE = {"kvs_put": ("kvs.commit", _COMMIT), "kvs_get": ("kvs.lookup", _LOOKUP)}
+
+
+def request(topic: str, payload: bytes) -> bytes:
+    """Return a request as it goes on the wire."""
+    encoder = RequestEncoder(topic, 0, FLUX_USERID_UNKNOWN, FLUX_ROLE_NONE, FLUX_NODEID_ANY)
+    return encoder.encode(payload, 1)
+
 
 def main() -> None:
     """Run one case and print one JSON line."""
@@ -30,19 +47,20 @@ def main() -> None:
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(os.environ["FLUX_URI"].partition("://")[2])
     assert sock.recv(1) == b"\0"
-    encoder = RequestEncoder(topic, 0, FLUX_USERID_UNKNOWN, FLUX_ROLE_NONE, FLUX_NODEID_ANY)
     if case == "event":
-        subscribe = RequestEncoder(
-            "event.subscribe", 0, FLUX_USERID_UNKNOWN, FLUX_ROLE_NONE, FLUX_NODEID_ANY
-        )
-        sock.send(subscribe.encode(b'{"topic":"bench.tick"}\0', 1))
+        sock.send(request("event.subscribe", b'{"topic":"bench.tick"}\0'))
         sock.recv(65536)
         credentials = (FLUX_USERID_UNKNOWN, FLUX_ROLE_NONE)
         data = b'{"seq":10000}\0'
         out = encode(FLUX_MSGTYPE_EVENT, 0, *credentials, 0, 0, "bench.tick", b"", data)
+    elif case in SINGLE:
+        # The key that is looked up must be there.
+        sock.send(request(*SINGLE["kvs_put"]))
+        sock.recv(65536)
+        out = request(*SINGLE[case])
     else:
-        out = encoder.encode(b'{"a":1,"seq":1}\0', 1)
-    batch = 1 if case == "sync" else WINDOW
+        out = request(topic, b'{"a":1,"seq":1}\0')
+    batch = 1 if case == "sync" or case in SINGLE else WINDOW
     sock.send(out)
     size = len(sock.recv(65536)) * batch
     out *= batch

@@ -26,7 +26,7 @@ CORE = "flux-core-py"
 # Modules that need more than their distribution does: an extra, or the program that loads them.
 OPTIONAL_IMPORTS = {
     "_flux._libflux": "_cffi_backend",
-    "flux.devbroker.pytest_plugin": "pytest",
+    "_flux_devbroker.pytest_plugin": "pytest",
     "flux.job.journal": "flux.abc",
 }
 

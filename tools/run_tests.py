@@ -15,10 +15,12 @@ from environment import ROOT, Environment, expect, read_wheels
 #: The siblings that a distribution's tests need beside those that its wheel and extras bring.
 BESIDE: dict[str, tuple[str, ...]] = {
     "flux-brokermod": ("flux-devbroker",),
+    "flux-command": ("flux-devbroker",),
     "flux-core-py": (),
     "flux-devbroker": (),
     "flux-job-events": (),
     "flux-journal": (),
+    "flux-kvs": ("flux-devbroker",),
 }
 
 

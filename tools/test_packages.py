@@ -30,7 +30,10 @@ CLASSIFIERS = {
     "Topic :: System :: Distributed Computing",
     "Typing :: Typed",
 }
-OWN_CLASSIFIERS = {"flux-devbroker": {"Framework :: Pytest"}}
+OWN_CLASSIFIERS = {
+    "flux-command": {"Environment :: Console"},
+    "flux-devbroker": {"Framework :: Pytest"},
+}
 
 
 def toml(path: Path) -> dict[str, Any]:

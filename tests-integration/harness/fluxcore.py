@@ -9,8 +9,8 @@ from pathlib import Path
 #: Environment variable that names the prefix of the flux-core to use.
 PREFIX_VARIABLE = "FLUX_PREFIX"
 
-#: A word that the ``flux`` command of our development broker has near its beginning.
-_OURS = b"flux.devbroker"
+#: Words of which a ``flux`` command of ours has one near its beginning.
+_OURS = (b"flux.command", b"flux.devbroker")
 
 _HEAD = 4096
 
@@ -47,7 +47,8 @@ def find_flux(prefix: str | None = None) -> str:
 
 def _is_ours(command: str) -> bool:
     with open(command, "rb") as file:
-        return _OURS in file.read(_HEAD)
+        head = file.read(_HEAD)
+    return any(words in head for words in _OURS)
 
 
 def official_environ(flux: str, uri: str | None = None) -> dict[str, str]:

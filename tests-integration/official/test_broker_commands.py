@@ -96,7 +96,7 @@ def test_uri(flux: Official) -> None:
 
 @works("flux version")
 def test_version(flux: Official) -> None:
-    assert "-devbroker" in flux("version")
+    assert "+devbroker" in flux("version")
 
 
 @works("flux hostlist")

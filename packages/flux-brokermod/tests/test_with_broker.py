@@ -15,13 +15,12 @@ from flux.constants import FLUX_RPC_STREAMING
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "modules"
 
-devbroker = pytest.importorskip("flux.devbroker", reason="the development broker is not installed")
+pytest.importorskip("flux.devbroker", reason="the development broker is not installed")
 
 
 @pytest.fixture
-def handle():
-    with devbroker.Broker() as broker, broker.handle() as handle:
-        yield handle
+def handle(flux_handle):
+    return flux_handle
 
 
 @pytest.fixture

@@ -144,12 +144,21 @@ def test_a_topic_is_a_string():
         msg.topic = 17  # type: ignore[assignment]
     with pytest.raises(ValueError, match="utf-8"):
         msg.topic = b"\xff"
+    for topic in ("a\0b", b"a\0b"):
+        with pytest.raises(ValueError, match=r"topic must not contain NUL: 'a\\x00b'"):
+            msg.topic = topic
+
+
+def test_an_rpc_has_no_topic_with_nul(loop):
+    with pytest.raises(ValueError, match="topic must not contain NUL"):
+        loop.rpc("a.b\0c", {})
 
 
 @pytest.mark.parametrize(
     ("value", "json", "text"),
     [
-        ({"a": 1}, {"a": 1}, '{"a":1}'),
+        ({"a": 1}, {"a": 1}, '{"a": 1}'),
+        ({"b": [1, 1e16], 2: "é"}, {"b": [1, 1e16], "2": "é"}, '{"b": [1, 1e+16], "2": "é"}'),
         ('{"a": 1}', {"a": 1}, '{"a": 1}'),
         (b'{"a": 1}', {"a": 1}, '{"a": 1}'),
         ([1], [1], "[1]"),
@@ -312,7 +321,7 @@ def test_decode_gives_type_topic_and_payload():
     msg.topic = "a"
     assert msg.decode() == (FLUX_MSGTYPE_REQUEST, "a", None)
     msg.payload = {"x": 1}
-    assert msg.decode() == (FLUX_MSGTYPE_REQUEST, "a", '{"x":1}')
+    assert msg.decode() == (FLUX_MSGTYPE_REQUEST, "a", '{"x": 1}')
     with pytest.raises(OSError, match="no topic"):
         Message().decode()
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import dataclasses
+import datetime
+import enum
 import errno
+import functools
 import json
 import math
+import uuid
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flux._payload import PayloadError, decode_json, decode_text, encode_payload
+from flux._payload import (
+    PayloadError,
+    decode_json,
+    decode_text,
+    encode_payload,
+    encode_spelled,
+)
 from flux.message import Message
 
 ENCODED = [
@@ -53,6 +66,8 @@ def test_payloads_encode_with_a_final_nul(payload, data):
         ([-math.inf], r"payload\[0\] is -inf"),
         (math.nan, "payload is nan"),
         ({"n": None, "x": math.nan}, r"payload\['x'\] is nan"),
+        ({"t": (None, math.nan)}, r"payload\['t'\]\[1\] is nan"),
+        (collections.OrderedDict(v=math.nan), r"payload\['v'\] is nan"),
         ({"a": 1 << 70}, r"payload\['a'\] is an integer of 71 bits"),
         ({"a": -(1 << 63) - 1}, "64 is the limit"),
         (1 << 64, "payload is an integer of 65 bits"),
@@ -65,12 +80,141 @@ def test_numbers_that_json_cannot_express_are_refused_with_their_place(payload, 
     assert caught.value.errno == errno.EPROTO
     assert isinstance(caught.value, OSError)
     assert isinstance(caught.value, ValueError)
+    with pytest.raises(PayloadError, match=text):
+        encode_spelled(payload)
 
 
-@pytest.mark.parametrize("payload", [object(), {"a": object()}, [{1, 2}], {"a": b"bytes"}])
-def test_objects_that_json_has_no_form_for_are_a_type_error(payload):
+@pytest.mark.parametrize("encode", [encode_payload, encode_spelled])
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 10**19 - 1, 1 - 10**18])
+def test_integers_of_64_bits_are_sent(encode, number):
+    for payload in ([number], {1: number}):
+        assert str(number).encode() in encode(payload)
+
+
+@pytest.mark.parametrize("encode", [encode_payload, encode_spelled])
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 1 - 10**19])
+def test_integers_beyond_64_bits_are_not_sent(encode, number):
+    for payload in ([number], {1: number}):
+        with pytest.raises(PayloadError, match="64 is the limit"):
+            encode(payload)
+
+
+@dataclasses.dataclass
+class Point:
+    x: int = 1
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Shade(str, enum.Enum):
+    DARK = "dark"
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return "changed"
+
+
+class Half(float):
+    def __repr__(self):
+        return "half"
+
+
+class Pair(NamedTuple):
+    a: int
+    b: Any
+
+
+NOT_JSON = [
+    datetime.datetime(2026, 1, 1),
+    datetime.date(2026, 1, 1),
+    datetime.time(1),
+    uuid.UUID(int=5),
+    Point(),
+    Point,
+    Color.RED,
+    {1},
+    frozenset(),
+    b"x",
+    bytearray(b"x"),
+    memoryview(b"x"),
+    1j,
+    ...,
+    range(3),
+    object(),
+    iter([]),
+]
+JSON = [
+    Level.HIGH,
+    Shade.DARK,
+    Text("text"),
+    Half(0.5),
+    Pair(1, Shade.DARK),
+    collections.OrderedDict(a=1),
+    collections.defaultdict(list, a=[1]),
+    collections.Counter("aab"),
+    {2: 1, 1.5: 2, True: 3, None: 4, Level.HIGH: 5, Text("key"): 6},
+    {1: "a", "1": "b"},
+    {math.nan: 1, -math.inf: 2},
+    (1, (2, [3])),
+    [1e16, 1e-7, -0.0, 1.0],
+    [True, False, None],
+    '\u2028 \x7f / \\ " \x01',
+    [[[[[[]]]]]] * 3,
+    functools.reduce(lambda inner, _: [inner], range(400), []),
+]
+CONTAINERS = {
+    "itself": lambda value: [value],
+    "in a dict": lambda value: {"v": value},
+    "nested": lambda value: {"v": [{"w": (None, value)}]},
+    "in an OrderedDict": lambda value: collections.OrderedDict(v=value),
+    "in a named tuple": lambda value: Pair(1, value),
+    "beside a key that is no string": lambda value: {1: 2, "v": value},
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("value", NOT_JSON, ids=lambda value: type(value).__name__)
+def test_what_json_dumps_does_not_take_is_a_type_error_wherever_it_is(value, container):
+    payload = CONTAINERS[container](value)
+    with pytest.raises(TypeError):
+        json.dumps(payload)
     with pytest.raises(TypeError):
         encode_payload(payload)
+    with pytest.raises(TypeError):
+        encode_spelled(payload)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("value", JSON, ids=lambda value: repr(value)[:30])
+def test_what_json_dumps_takes_is_sent_as_that_has_it(value, container):
+    payload = CONTAINERS[container](value)
+    text = json.dumps(payload, ensure_ascii=False)
+    assert encode_spelled(payload) == text.encode() + b"\0"
+    data = encode_payload(payload)
+    assert json.loads(data[:-1]) == json.loads(text)
+    assert b": " not in data
+
+
+@pytest.mark.parametrize("value", [object(), 1j, {1}])
+def test_a_payload_by_itself_may_be_no_other_object_either(value):
+    for encode in (encode_payload, encode_spelled):
+        with pytest.raises(TypeError):
+            encode(value)
+
+
+@pytest.mark.parametrize("key", [(1, 2), b"key", Color.RED, datetime.date(2026, 1, 1)])
+def test_keys_are_those_of_json_dumps(key):
+    with pytest.raises(TypeError):
+        encode_payload({key: 1})
 
 
 @pytest.mark.parametrize("payload", ["\ud800", {"a": "\ud800"}, {"\ud800": 1}, ["\udfff\ud800"]])

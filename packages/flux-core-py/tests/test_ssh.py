@@ -214,7 +214,7 @@ def test_what_was_sent_last_arrives_before_it_is_closed(ssh, tmp_path):
     ssh(f"{GREET}; cat >{tmp_path}/got")
     with flux.Flux(URI) as handle:
         handle.event_send("a", {"x": 1})
-    assert b'{"x":1}' in (tmp_path / "got").read_bytes()
+    assert b'{"x": 1}' in (tmp_path / "got").read_bytes()
 
 
 def test_it_closes_while_ssh_waits_for_somebody_to_read(ssh, monkeypatch):

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from typing import Callable
 
 import pytest
+from _flux_devbroker.pytest_plugin import (
+    _flux_warm_parent,
+    flux_broker,
+    flux_handle,
+    pytest_configure,
+)
 
 from flux._codec import Splitter
 from flux.devbroker import Broker
-from flux.devbroker.pytest_plugin import flux_broker, flux_handle, pytest_configure
 from flux.message import Message
 
-__all__ = ["flux_broker", "flux_handle", "pytest_configure"]
+__all__ = ["_flux_warm_parent", "flux_broker", "flux_handle", "pytest_configure"]
 
 #: Seconds after which a test that waits for something that never comes fails.
 LIMIT = 10.0
@@ -97,3 +102,8 @@ def raw_client(flux_broker: Broker) -> Iterator[Callable[[], RawClient]]:
     yield connect
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm(_flux_warm_parent: None) -> None:
+    """For tests that make brokers themselves."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +87,76 @@ def test_a_broker_ends_when_the_process_that_started_it_is_killed():
     assert select.select([pidfd], [], [], 10.0)[0]
     os.close(pidfd)
     assert not Path(uri[len("local://") :]).parent.exists()
+
+
+class TestAbandonedDirectories:
+    """A start removes the directories of brokers that are gone, and no others."""
+
+    @pytest.fixture(autouse=True)
+    def _tmp(self, monkeypatch, tmp_path_factory):
+        # Short enough for a socket.
+        self.top = Path(tempfile.mkdtemp(prefix="t"))
+        monkeypatch.setenv("TMPDIR", str(self.top))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield
+        shutil.rmtree(self.top)
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start a broker that nobody looks after, and note its directory."""
+        code = "flux getattr rundir; read line"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flux.devbroker", "start", "sh", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        self.path = Path(process.stdout.readline().strip())
+        assert self.path.parent == self.top
+        return process
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    def test_of_one_that_was_killed(self):
+        self.kill(self.start())
+        assert self.path.exists()
+        with Broker():
+            assert not self.path.exists()
+
+    def test_not_of_one_that_runs(self):
+        with Broker() as first, Broker():
+            assert directory(first).exists()
+        with self.start() as process, Broker():
+            assert self.path.exists()
+            process.communicate("\n", timeout=10)
+
+    @pytest.mark.parametrize("kind", ["directory", "file", "link", "held"])
+    def test_not_what_others_have_made(self, kind):
+        path = self.top / "flux-others"
+        if kind == "file":
+            path.write_text("")
+        elif kind == "link":
+            (self.top / "elsewhere").mkdir()
+            (self.top / "elsewhere" / "devbroker.lock").write_text("")
+            path.symlink_to(self.top / "elsewhere")
+        else:
+            path.mkdir()
+            (path / "local-0").write_text("")
+        if kind == "held":
+            lock = (path / "devbroker.lock").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with Broker():
+            pass
+        assert path.exists()
+        if kind == "link":
+            assert (self.top / "elsewhere" / "devbroker.lock").exists()
+        if kind == "held":
+            lock.close()
+            with Broker():
+                assert not path.exists()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

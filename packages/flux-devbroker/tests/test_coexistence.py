@@ -13,7 +13,7 @@ import pytest
 import flux
 
 #: Our parts that flux-core's bindings may not have: it depends on their version.
-PARTS = ["flux.abc", "flux.brokermod", "flux.devbroker", "flux.job"]
+PARTS = ["flux.abc", "flux.brokermod", "flux.devbroker", "flux.job", "flux.kvs"]
 
 OURS = Path(flux.__file__).parent
 
@@ -25,7 +25,7 @@ def official(tmp_path: Path) -> Path:
         "__init__.py": "import pkgutil\n__path__ = pkgutil.extend_path(__path__, __name__)",
         "core/__init__.py": "",
         "core/trampoline.py": "",
-        "kvs.py": "",
+        "cli.py": "",
         "brokermod.py": "",
     }
     return make(tmp_path / "official", files)
@@ -79,7 +79,7 @@ def test_the_first_one_wins_as_a_whole(official):
     first, second = output(run(code, last=official)).split()
     assert first == str(OURS / "__init__.py")
     assert second.endswith("brokermod/__init__.py")
-    assert "No module named 'flux.kvs'" in error(run("import flux.kvs", last=official))
+    assert "No module named 'flux.cli'" in error(run("import flux.cli", last=official))
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -118,6 +118,42 @@ def test_theirs_installed_over_ours_says_so(official, site, part):
     # Of two of the same name Python takes the directory.
     text = error(run(f"import {part}", site))
     assert text.startswith(f"ImportError: {site / 'flux'} holds files of both flux-core-py")
+
+
+TEST = """
+def test_without_a_broker():
+    pass
+
+def test_with_a_broker(flux_handle):
+    pass
+"""
+
+
+@pytest.mark.parametrize("parts", ["with our parts", "alone"])
+def test_the_plugin_hinders_no_test_that_needs_no_broker(official, tmp_path, parts):
+    if parts == "alone":
+        (official / "flux" / "__init__.py").write_text("")
+    (tmp_path / "test_it.py").write_text(TEST)
+    path = os.pathsep.join([str(official), *filter(None, sys.path)])
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "_flux_devbroker.pytest_plugin", "-q", "test_it.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "1 passed, 1 error" in result.stdout
+    assert "there is no flux.devbroker to start a broker with: " in result.stdout
+    assert str(official / "flux" / "__init__.py") in result.stdout
+
+
+def test_theirs_installed_into_the_same_directory_is_seen_by_its_metadata(site):
+    (site / "flux_python-0.88.0.dist-info").mkdir()
+    text = error(run("import flux", site))
+    assert text.startswith(f"ImportError: {site / 'flux'} holds files of both flux-core-py")
+    assert "uninstall both" in text
 
 
 def test_what_uninstalling_theirs_leaves_of_ours_says_so(site):

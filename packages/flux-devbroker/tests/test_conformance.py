@@ -269,4 +269,4 @@ def test_a_guest_is_treated_as_by_a_real_broker(raw_client, flux_broker, flux_ha
 
 
 def test_the_broker_is_that_of_this_package(flux_broker: Broker, flux_handle):
-    assert flux_handle.attr_get("version").startswith("0.88.0-devbroker")
+    assert flux_handle.attr_get("version").startswith("0.88.0+devbroker")

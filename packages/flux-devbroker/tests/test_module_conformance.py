@@ -167,7 +167,7 @@ def payload(msg: Message) -> Any:
     elif topic == "attr.get" and value["flags"]:
         value = type(value["value"])
     elif "value" in value:
-        value["value"] = value["value"].partition("-")[0]
+        value["value"] = value["value"].partition("+")[0]
     return value
 
 

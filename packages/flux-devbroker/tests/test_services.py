@@ -172,7 +172,7 @@ class Module:
 
     def __init__(self, instance: Instance, uuid: str) -> None:
         self._reactor = instance.handle.get_reactor()
-        self.handle = Flux(handle=LocalPeer(instance.router, uuid, module=True).connector)
+        self.handle = Flux(handle=LocalPeer(instance.router, uuid, module=True).session)
         self.handle.set_reactor(self._reactor)
 
     def call(self, topic: str, payload=None):

@@ -143,9 +143,21 @@ def test_a_jobid_is_picklable(protocol):
         assert (other, other.orig) == (jobid, "ƒuZZybuNNy")
 
 
-def test_a_negative_id_stands_for_the_same_bits():
-    assert JobID(-1) == -1
-    assert JobID(-1).hex == "0xffffffffffffffff"
+@pytest.mark.parametrize("value", [-1, -(1 << 63), 1 << 64, 10**400, True, False])
+def test_a_number_beyond_64_bits_is_no_job_id(value):
+    with pytest.raises(
+        ValueError, match=r"is not a job id: that is a number from 0 to 2\*\*64 - 1"
+    ):
+        JobID(value)
+
+
+def test_any_number_of_64_bits_is_a_job_id():
+    assert JobID((1 << 64) - 1).hex == "0xffffffffffffffff"
+    assert JobID(0) == 0
+
+
+def test_a_negative_id_stands_for_the_same_bits_where_it_is_encoded():
+    assert id_encode(-1, "hex") == "0xffffffffffffffff"
 
 
 def test_what_is_no_id_at_all():
@@ -153,7 +165,7 @@ def test_what_is_no_id_at_all():
         with pytest.raises(TypeError, match="a job id is an int or a str"):
             JobID(value)  # type: ignore[arg-type]
     with pytest.raises(OSError, match="64 bits") as caught:
-        JobID(1 << 64).encode("f58")
+        id_encode(1 << 64, "f58")
     assert caught.value.errno == errno.EOVERFLOW
     with pytest.raises(OSError, match="'base64' is not an encoding") as caught:
         JobID(1).encode("base64")

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from flux.job import (
     JobID,
     cancel,
     cancel_async,
+    event_wait,
+    event_watch_async,
     job_raise,
     job_raise_async,
     kill,
@@ -231,6 +234,37 @@ def test_waiting_for_a_job(peer):
         assert caught.value.errno == errno.EPROTO
     with pytest.raises(OSError, match="not the future"):
         wait_get_status(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("jobid", [-1, 1 << 64, True, "no id"])
+@pytest.mark.parametrize(
+    "request_about",
+    [
+        event_watch_async,
+        kill_async,
+        cancel_async,
+        wait_async,
+        partial(job_raise_async, exc_type="x"),
+    ],
+)
+def test_what_is_no_job_id_is_an_error_at_once(peer, request_about, jobid):
+    with pytest.raises(ValueError, match="job"):
+        request_about(peer.handle, jobid=jobid)
+
+
+@pytest.mark.parametrize(
+    ("name", "request_about"),
+    [
+        ("exc_type", lambda h: job_raise_async(h, 5, "a\0b")),
+        ("note", lambda h: job_raise_async(h, 5, "a", note="a\0b")),
+        ("reason", lambda h: cancel_async(h, 5, "a\0b")),
+        ("eventlog", lambda h: event_watch_async(h, 5, "a\0b")),
+        ("name", lambda h: event_wait(h, 5, "a\0b")),
+    ],
+)
+def test_text_that_a_broker_would_cut_is_an_error_that_names_it(peer, name, request_about):
+    with pytest.raises(ValueError, match=rf"^{name} must not contain NUL: 'a\\x00b'$"):
+        request_about(peer.handle)
 
 
 def test_the_public_names():

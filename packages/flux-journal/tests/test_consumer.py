@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import math
 import os
 from typing import Any
 
@@ -350,6 +351,21 @@ def test_a_lost_broker_is_an_error(peer):
     consumer.stop()
     with pytest.raises(BrokenPipeError):
         consumer.start()
+
+
+@pytest.mark.parametrize("timeout", [-1, -math.inf, math.inf, 1e300, 2**63, 10**400])
+def test_a_wait_that_is_too_long_for_the_system_is_one_without_limit(peer, timeout):
+    consumer, request = start(peer, full=False)
+    peer.answer(request, response(1.0))
+    assert consumer.poll(timeout).name == "e1.0"
+
+
+def test_a_timeout_that_is_no_number_is_an_error_that_names_it(peer):
+    consumer, _ = start(peer, full=False)
+    with pytest.raises(ValueError, match="timeout is a number of seconds, not nan"):
+        consumer.poll(math.nan)
+    with pytest.raises(TypeError, match="timeout is a number of seconds, not '5'"):
+        consumer.poll("5")
 
 
 def test_a_time_out_leaves_the_stream_intact(peer):

@@ -37,7 +37,13 @@ def _portions() -> list[str]:
 
 __path__ = [*__path__, *_portions()]
 
-from flux import _ours  # noqa: E402, F401
+from flux import _missing, _ours  # noqa: E402, F401
 from flux.core.handle import Flux  # noqa: E402
 from flux.future import Future  # noqa: E402
 from flux.message import Message  # noqa: E402
+
+sys.meta_path.append(_missing.Finder)
+
+
+def __getattr__(name: str) -> object:
+    raise _missing.attribute_error(__name__, name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from _flux._core import check_pointer, ffi, lib
+from flux._duration import limit
 from flux._future import Failure, Future
 from flux._libflux import LibfluxConnector, encoded
 from flux._payload import decode_json
@@ -224,6 +225,7 @@ class CFuture(Future):
 
     def wait_for(self, timeout: float = -1.0) -> Any:
         """Wait for the result; see `Future.wait_for`."""
+        timeout = limit(timeout)
         functions = self._functions
         if functions.is_ready():
             return self

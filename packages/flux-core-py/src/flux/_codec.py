@@ -20,6 +20,7 @@ import os
 from struct import Struct, error
 from typing import TypeVar
 
+from flux._exceptions import reduce_exception
 from flux.constants import (
     FLUX_MSGFLAG_PAYLOAD,
     FLUX_MSGFLAG_ROUTE,
@@ -89,6 +90,8 @@ class ProtocolError(OSError):
 
     def __init__(self, text: str) -> None:
         super().__init__(errno.EPROTO, f"{os.strerror(errno.EPROTO)}: {text}")
+
+    __reduce__ = reduce_exception
 
 
 class WireMessage:

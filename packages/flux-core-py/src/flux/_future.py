@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
+from flux._duration import limit
 from flux.message import error_text
 from flux.wrapper import Pimpl, Wrapper
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from flux.core.handle import Flux
     from flux.core.reactor import Reactor
     from flux.core.watchers import TimerWatcher
+
+
+#: Longest single sleep, in seconds; a signal handler may fulfil what is waited for.
+_SLICE = 1.0
 
 
 class Failure:
@@ -121,7 +126,6 @@ class Future:
 
         Raises:
             OSError: The future was fulfilled with an error; EDEADLK, nothing can fulfil it.
-            KeyboardInterrupt: SIGINT was received while waiting.
         """
         result = self._decoded(self._taken())
         if result.__class__ is Failure:
@@ -148,8 +152,10 @@ class Future:
 
         Raises:
             OSError: ETIMEDOUT, the time ran out; EDEADLK, nothing can fulfil the future.
-            KeyboardInterrupt: SIGINT was received.
+            ValueError: The timeout is NaN.
         """
+        if timeout != -1.0:
+            timeout = limit(timeout)
         if not self.results:
             if timeout != 0:
                 self._wait(timeout)
@@ -167,7 +173,10 @@ class Future:
                 errno.EDEADLK,
                 f"{os.strerror(errno.EDEADLK)}: nothing is under way that could fulfil this future",
             )
-        time.sleep(timeout)
+        deadline = time.monotonic() + timeout
+        while not self.results and timeout > 0:
+            time.sleep(min(timeout, _SLICE))
+            timeout = deadline - time.monotonic()
 
     def error_string(self) -> str | None:
         """Return the text of the error that the future was fulfilled with, or None."""
@@ -249,7 +258,7 @@ class Future:
             The future.
 
         Raises:
-            ValueError: The callback is None.
+            ValueError: The callback is None, or the timeout NaN.
             OSError: EEXIST, there is a continuation already; EINVAL, the future has no handle.
         """
         if self._armed:
@@ -260,6 +269,8 @@ class Future:
             raise OSError(
                 errno.EINVAL, "the future has no Flux handle whose reactor could call back"
             )
+        if timeout != -1.0:
+            timeout = limit(timeout)
         if kwargs:
             callback = partial(callback, **kwargs)
         self._hold()

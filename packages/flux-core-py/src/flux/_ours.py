@@ -29,7 +29,7 @@ def _conflict(own: str) -> str | None:
         )
     other = os.path.dirname(file)
     if is_ours:
-        mixed = os.path.exists(os.path.join(own, _THEIRS))
+        mixed = os.path.exists(os.path.join(own, _THEIRS)) or _theirs_installed(own)
     else:
         mixed = os.path.realpath(other) == os.path.realpath(own)
     if mixed:
@@ -46,6 +46,18 @@ def _conflict(own: str) -> str | None:
     if os.path.dirname(other) in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         return text + "PYTHONPATH leads there; run the program under `env -u PYTHONPATH`"
     return text + "uninstall one of them, or put the one you want first on sys.path"
+
+
+def _theirs_installed(own: str) -> bool:
+    """Return True if flux-python is installed into the directory that this package is in.
+
+    Whichever of the two came last has overwritten files of the other, of which pip says nothing.
+    """
+    try:
+        names = os.listdir(os.path.dirname(own))
+    except OSError:
+        return False
+    return any(name.startswith("flux_python-") and name.endswith(".dist-info") for name in names)
 
 
 _text = _conflict(os.path.dirname(__file__))

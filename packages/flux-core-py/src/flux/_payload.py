@@ -5,14 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import math
+from marshal import dumps as _refuse_other_types
 from typing import Any
 
 from orjson import dumps as _dumps
 from orjson import loads as _loads
 
+from flux._exceptions import reduce_exception
+
 # To find runs of digits that may be an integer beyond 64 bits, faster than a regular expression.
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TWENTY_DIGITS = b"0" * 20
+_MANY_DIGITS = b"0" * 19
+
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_spelled = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 
@@ -27,13 +34,15 @@ class PayloadError(OSError, ValueError):
     def __init__(self, text: str) -> None:
         super().__init__(errno.EPROTO, text)
 
+    __reduce__ = reduce_exception
+
 
 def encode_payload(payload: Any) -> bytes | None:
-    """Encode a payload as it goes on the wire.
+    """Encode a payload as it goes on the wire, JSON without blanks.
 
     Args:
-        payload: None for no payload; a str or bytes, used unmodified; anything else is
-            serialized as JSON.
+        payload: None for no payload; a str or bytes, used unmodified; anything else that
+            ``json.dumps`` takes is serialized as JSON.
 
     Returns:
         The payload frame with its final NUL, or None.
@@ -41,34 +50,63 @@ def encode_payload(payload: Any) -> bytes | None:
     Raises:
         PayloadError: NaN, an infinity or an integer beyond 64 bits, with its place in the
             payload; text that is not Unicode; a payload that contains itself.
-        TypeError: An object that JSON has no form for.
+        TypeError: An object that ``json.dumps`` does not take, wherever in the payload.
     """
-    if payload.__class__ is dict:
-        try:
-            data = _dumps(payload)
-        except TypeError:
-            return _encode_slowly(payload)
-        # orjson writes NaN and infinities as null; the value must not change unnoticed.
-        if b"null" in data:
-            _check(payload, "payload")
-        return data + b"\0"
+    if payload.__class__ is not dict:
+        if payload is None:
+            return None
+        if isinstance(payload, (str, bytes, bytearray, memoryview)):
+            return _encode_raw(payload)
+    try:
+        # orjson takes more than json.dumps does (enum members, UUIDs, dates, dataclasses), and
+        # some of it cannot be switched off.  marshal takes exact built-in types alone.
+        _refuse_other_types(payload)
+        data = _dumps(payload)
+    except (TypeError, ValueError):
+        return _encode_slowly(payload, _compact)
+    # orjson writes NaN and infinities as null; the value must not change unnoticed.
+    if b"null" in data and _loads(data) != payload:
+        _check(payload, "payload")
+    return data + b"\0"
+
+
+def encode_spelled(payload: Any) -> bytes | None:
+    """Encode like `encode_payload`, but spell JSON as ``json.dumps`` does, with blanks.
+
+    So do flux-core's bindings, whose text programs read back and compare.
+    """
     if payload is None:
         return None
+    if isinstance(payload, (str, bytes, bytearray, memoryview)):
+        return _encode_raw(payload)
+    return _encode_slowly(payload, _spelled)
+
+
+def _encode_raw(payload: str | bytes | bytearray | memoryview) -> bytes:
     if isinstance(payload, str):
         return _encode_text(payload) + b"\0"
-    if isinstance(payload, (bytes, bytearray, memoryview)):
-        return bytes(payload) + b"\0"
-    return _encode_slowly(payload)
+    return bytes(payload) + b"\0"
 
 
-def _encode_slowly(payload: Any) -> bytes:
-    """Encode with the json module, which also takes non-string keys and surrogate escapes."""
+def _encode_slowly(payload: Any, encoder: json.JSONEncoder) -> bytes:
+    """Encode with the json module: its types and keys are the rule of what may be a payload."""
+    try:
+        data = _encode_text(encoder.encode(payload))
+        if _MANY_DIGITS in data.translate(_DIGITS):
+            _check(payload, "payload")
+        return data + b"\0"
+    except (ValueError, RecursionError) as exc:
+        if isinstance(exc, PayloadError):
+            raise
+    # Something is wrong, and that says where; but NaN may be a key, whose text is "NaN".
     try:
         _check(payload, "payload")
-        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    except RecursionError:
+        separators = (encoder.item_separator, encoder.key_separator)
+        return _encode_text(json.dumps(payload, ensure_ascii=False, separators=separators)) + b"\0"
+    except (ValueError, RecursionError) as exc:
+        if isinstance(exc, PayloadError):
+            raise
         raise PayloadError("the payload is nested too deeply, or contains itself") from None
-    return _encode_text(text) + b"\0"
 
 
 def _encode_text(text: str) -> bytes:

@@ -510,10 +510,11 @@ class Session:
                         placed = rpc._then is not None
                         if placed:
                             rpc.schedule()
-                        if rpc._observers is not None:
+                        told = rpc._observers is not None or rpc._timer is not None
+                        if told:
                             self._due[rpc] = None
                         next(map(rpc.results.append, compress((payload,), taken)), None)
-                        if rpc._observers is not None or (not placed and rpc._then is not None):
+                        if told or rpc._observers is not None or (rpc._then and not placed):
                             self._due[rpc] = None
                     if self._tracing or self._rx_counts is not None:
                         self._note(span)
@@ -633,14 +634,12 @@ class Session:
             events = select.POLLIN
             if self._out and self.flush():
                 events |= select.POLLOUT
-            left = SLICE
-            if deadline is not None:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-            found = self._poll(events, min(left, SLICE))
+            left = SLICE if deadline is None else deadline - time.monotonic()
+            found = self._poll(events, max(0.0, min(left, SLICE)))
             if found and found[0][1] & ~select.POLLOUT:
                 self.receive()
+            elif left <= 0:
+                return False
 
     def _poll(self, events: int, seconds: float) -> list[tuple[int, int]]:
         fd = self.connector.fileno()

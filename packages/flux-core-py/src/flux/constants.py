@@ -74,4 +74,22 @@ FLUX_CONF_INSTALLED: Final = 0
 FLUX_CONF_INTREE: Final = 1
 FLUX_CONF_AUTO: Final = 2
 
+# Lookups and operations of the KVS, flux_kvs_lookup(3), flux_kvs_txn_create(3).
+FLUX_KVS_READDIR: Final = 1
+FLUX_KVS_READLINK: Final = 2
+FLUX_KVS_WATCH: Final = 4
+FLUX_KVS_WAITCREATE: Final = 8
+FLUX_KVS_TREEOBJ: Final = 16
+FLUX_KVS_APPEND: Final = 32
+FLUX_KVS_WATCH_FULL: Final = 64
+FLUX_KVS_WATCH_UNIQ: Final = 128
+FLUX_KVS_WATCH_APPEND: Final = 256
+FLUX_KVS_STREAM: Final = 512
+FLUX_KVS_WATCH_INITIAL_SENTINEL: Final = 1024
+
+# Commits, flux_kvs_commit(3).
+FLUX_KVS_NO_MERGE: Final = 1
+FLUX_KVS_TXN_COMPACT: Final = 2
+FLUX_KVS_SYNC: Final = 4
+
 __all__ = [name for name in dir() if name.startswith("FLUX_")]

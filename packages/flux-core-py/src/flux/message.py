@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from flux import _codec
-from flux._payload import decode_json, decode_text, encode_payload
+from flux._payload import decode_json, decode_text, encode_payload, encode_spelled
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_MSGFLAG_NORESPONSE,
@@ -37,6 +37,7 @@ _TYPE_NAMES = {
     FLUX_MSGTYPE_EVENT: "event",
     FLUX_MSGTYPE_CONTROL: "control",
 }
+_FIELDS = tuple(_codec.WireMessage.__annotations__)
 _PRESENCE = FLUX_MSGFLAG_TOPIC | FLUX_MSGFLAG_PAYLOAD | FLUX_MSGFLAG_ROUTE
 
 
@@ -54,14 +55,16 @@ def encode_topic(topic: str | bytes | None) -> str:
     Raises:
         OSError: EINVAL, the topic is None.
         TypeError: The topic is neither str nor bytes.
-        ValueError: The bytes are not UTF-8.
+        ValueError: The bytes are not UTF-8, or contain NUL, where brokers would cut the topic.
     """
+    if isinstance(topic, bytes):
+        topic = topic.decode()
     if isinstance(topic, str):
+        if "\0" in topic:
+            raise ValueError(f"topic must not contain NUL: {topic!r}")
         return topic
     if topic is None:
         raise OSError(errno.EINVAL, "Topic must not be None")
-    if isinstance(topic, bytes):
-        return topic.decode()
     raise TypeError(errno.EINVAL, f"Topic must be a string, not {type(topic)}")
 
 
@@ -83,6 +86,8 @@ def error_text(errnum: int, data: bytes | None) -> str:
 
 class Message(_codec.WireMessage):
     """One Flux message: request, response, event or control (RFC 3).
+
+    Messages with the same fields are equal.  A message can be copied and pickled.
 
     Example:
         >>> msg = Message(FLUX_MSGTYPE_REQUEST)
@@ -117,6 +122,19 @@ class Message(_codec.WireMessage):
         elif type_id != FLUX_MSGTYPE_REQUEST:
             self.type = type_id
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Message):
+            return NotImplemented
+        return self.answered == other.answered and all(
+            getattr(self, name) == getattr(other, name) for name in _FIELDS
+        )
+
+    # A message may change, so that nothing in it can be hashed: as a key, or in a set, it stands
+    # for itself and not for its value.
+    __hash__ = object.__hash__
+
     @classmethod
     def from_event_encode(cls, topic: str | bytes, payload: Any = None) -> Message:
         """Make an event message.
@@ -127,7 +145,7 @@ class Message(_codec.WireMessage):
         """
         msg = cls(FLUX_MSGTYPE_EVENT)
         msg.raw_topic = encode_topic(topic)
-        msg.data = encode_payload(payload)
+        msg.data = encode_spelled(payload)
         return msg
 
     @classmethod
@@ -204,7 +222,8 @@ class Message(_codec.WireMessage):
     def payload(self) -> Any:
         """The payload as a JSON value, or None if the message has none.
 
-        Assign None, a str or bytes (used unmodified), or any object to send as JSON.
+        Assign None, a str or bytes (used unmodified), or any object to send as JSON, whose text
+        is then that of ``json.dumps``.
 
         Raises:
             OSError: EPROTO, the payload is not JSON (also a ValueError).
@@ -214,7 +233,7 @@ class Message(_codec.WireMessage):
 
     @payload.setter
     def payload(self, value: Any) -> None:
-        self.data = encode_payload(value)
+        self.data = encode_spelled(value)
 
     @property
     def payload_str(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from flux._future import Failure, Future
 from flux._payload import PayloadError, decode_json, decode_text, encode_payload
@@ -97,7 +98,6 @@ class RPC(Future):
         Raises:
             OSError: The response is an error; ENODATA ends a streaming RPC.  EPROTO, the payload
                 is not a string.  ECONNRESET, the connection was lost.
-            KeyboardInterrupt: SIGINT was received while waiting.
         """
         data = self._taken()
         return None if data is None else decode_text(data)
@@ -111,7 +111,6 @@ class RPC(Future):
         Raises:
             OSError: The response is an error; ENODATA ends a streaming RPC.  EPROTO, the payload
                 is not JSON.  ECONNRESET, the connection was lost.
-            KeyboardInterrupt: SIGINT was received while waiting.
         """
         results = self.results
         if not results:
@@ -148,6 +147,19 @@ class RPC(Future):
             self.flux_handle._session.wait(self.results.__len__, timeout)
         elif not self.results:
             super()._wait(timeout)
+
+    def hand_over(self, other: RPC) -> None:
+        """Let another RPC, which has not been sent, take the place of this one.
+
+        Args:
+            other: What gets the responses from now on.
+        """
+        other.__dict__.update(self.__dict__)
+        rpcs = self.flux_handle._session.rpcs
+        if self._matchtag in rpcs:
+            rpcs[self._matchtag] = ref(other)
+        self.results = []
+        self._matchtag = FLUX_MATCHTAG_NONE
 
     def get_matchtag(self) -> int:
         """Return the number that ties responses to the request."""

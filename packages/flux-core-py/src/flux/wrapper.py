@@ -15,6 +15,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
 
+from flux._exceptions import reduce_exception
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -55,6 +57,8 @@ class MissingFunctionError(Exception):
             text += f"; did you mean {', '.join(dict.fromkeys(near[:3]))}?"
         super().__init__(text)
 
+    __reduce__ = reduce_exception
+
 
 class WrongNumArguments(ValueError):  # noqa: N818 - the name of the official bindings
     """A function was called with more or fewer arguments than it has.
@@ -72,6 +76,8 @@ class WrongNumArguments(ValueError):  # noqa: N818 - the name of the official bi
             f"it is declared {signature}"
         )
 
+    __reduce__ = reduce_exception
+
 
 class InvalidArguments(ValueError, TypeError):  # noqa: N818 - the name of the official bindings
     """A function was called with an argument that it cannot take.
@@ -85,6 +91,8 @@ class InvalidArguments(ValueError, TypeError):  # noqa: N818 - the name of the o
 
     def __init__(self, name: str, signature: str, received: tuple[Any, ...], reason: str) -> None:
         super().__init__(f"{name}{received!r}: {reason}; it is declared {signature}")
+
+    __reduce__ = reduce_exception
 
 
 def is_null(value: object) -> bool:

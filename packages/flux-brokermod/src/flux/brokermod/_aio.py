@@ -7,12 +7,10 @@ all else run as they do in ``reactor_run``.
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable
 
 from flux._asyncio import Driver
-from flux.core._interrupt import interruptible
 from flux.core.reactor import tls
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ class ModuleDriver(Driver):
         reactor.stopping = False
         super().__init__(reactor, handle._session, loop)
         # Stay in the loop even when nothing awaits a future of the handle.
-        self.waiting += 1
+        self.waiting.add(self)
 
     def _turn(self) -> None:
         # A task may have stopped the reactor between two turns, and a turn resets that.
@@ -75,14 +73,10 @@ class Runner:
             As `flux.Flux.reactor_run`.
 
         Raises:
-            KeyboardInterrupt: SIGINT was received, in the main thread.
             OSError: The connection to the broker is lost.
             Exception: What a callback raised.
         """
-        handle = self._module.handle
-        # Outside the loop, which has ways of its own with SIGINT where nobody else does.
-        with interruptible(handle, handle.get_reactor()):
-            return asyncio.run(self._main())
+        return asyncio.run(self._main())
 
     async def _main(self) -> int:
         handle: Flux = self._module.handle
@@ -114,12 +108,7 @@ class Runner:
         try:
             await method(msg)
         except asyncio.CancelledError:
-            # The module ends.  A broker says the same to those whose requests it still holds.
-            if msg.type_str == "request" and not msg.answered:
-                try:
-                    module.handle.respond_error(msg, errno.EHOSTUNREACH, "module disconnect")
-                except OSError:
-                    pass
+            module._handler_ended(msg)
             raise
         except Exception as exc:
             module._handler_failed(exc, msg)

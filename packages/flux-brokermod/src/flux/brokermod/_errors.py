@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any, ClassVar
 
 
 class ModuleError(OSError):
@@ -11,6 +12,12 @@ class ModuleError(OSError):
     It is the ``__cause__``.  What `BrokerModule.run` raises is also of the type of the cause, so
     that ``except KeyError`` catches what began as a KeyError.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make, (self._cause, *self.args), self.__dict__ or None
+
+    #: The type that `_make` added to this one.
+    _cause: ClassVar[type[Exception] | None] = None
 
 
 def describe(exc: BaseException) -> str:
@@ -38,12 +45,18 @@ def as_oserror(exc: Exception) -> OSError:
     """Return the OSError to raise for any exception; one that is an OSError itself."""
     if isinstance(exc, OSError):
         return exc
-    cls: type[ModuleError] = ModuleError
-    try:
-        cls = type(ModuleError.__name__, (ModuleError, type(exc)), {"__module__": __name__})
-        error = cls(errnum_of(exc), describe(exc))
-    except TypeError:
-        # Some built-in types cannot be combined with OSError, others want other arguments.
-        error = ModuleError(errnum_of(exc), describe(exc))
+    error = _make(type(exc), errnum_of(exc), describe(exc))
     error.__cause__ = exc
     return error
+
+
+def _make(cause: type[Exception] | None, *args: Any) -> ModuleError:
+    if cause is None:
+        return ModuleError(*args)
+    try:
+        attributes = {"__module__": __name__, "_cause": cause}
+        cls = type(ModuleError.__name__, (ModuleError, cause), attributes)
+        return cls(*args)  # type: ignore[no-any-return]
+    except TypeError:
+        # Some built-in types cannot be combined with OSError, others want other arguments.
+        return ModuleError(*args)

@@ -124,7 +124,6 @@ class BrokerModule:
                 or what a handler or other callback raised.  An exception that is no OSError
                 comes as one that is both: an OSError and what it was, and has that as its
                 ``__cause__``.
-            KeyboardInterrupt: SIGINT was received, in the main thread.
         """
         try:
             if self._is_async:
@@ -169,6 +168,9 @@ class BrokerModule:
             except Exception as exc:
                 self._handler_failed(exc, msg)
                 raise
+            except BaseException:
+                self._handler_ended(msg)
+                raise
 
         return callback
 
@@ -189,6 +191,15 @@ class BrokerModule:
                 self._h.respond_error(msg, errnum_of(exc, errno.EIO), describe(exc))
             except OSError:
                 # The connection is lost, which `run` will raise if nothing else.
+                pass
+
+    def _handler_ended(self, msg: Message) -> None:
+        """Answer the request whose handler was ended, with the module, before it could."""
+        if msg.type_str == "request" and not msg.answered:
+            try:
+                # A broker says the same to those whose requests it still holds.
+                self._h.respond_error(msg, errno.EHOSTUNREACH, "module disconnect")
+            except OSError:
                 pass
 
     def _log_exception(self, exc: Exception, where: str) -> None:

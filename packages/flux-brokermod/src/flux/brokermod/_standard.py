@@ -107,6 +107,9 @@ class StandardHandlers:
     def ping(self, msg: Message) -> dict[str, Any]:
         """Return the request with the way it took."""
         payload = _object(msg)
+        if b"\\u0000" in (msg.data or b""):
+            # As flux-core's, though everywhere else a NUL ends a string.
+            raise MethodError(errno.EPROTO)
         hops = [*reversed(msg.routes or []), self._state.uuid]
         payload.update(
             route="!".join(hop[:_SHORT] for hop in hops),

@@ -107,6 +107,9 @@ class Flux:
     #: Per-thread state of the reactors, see `flux.core.reactor.ThreadState`.
     tls = tls
 
+    #: What is staged for the next commit of this handle to the KVS, see `flux.kvs.commit`.
+    aux_txn: Any = None
+
     def __init__(
         self,
         url: str | bytes | os.PathLike[str] | None = None,

@@ -29,6 +29,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 from weakref import ref
 
+from flux._duration import one_wait
 from flux.constants import (
     FLUX_POLLIN,
     FLUX_POLLOUT,
@@ -55,9 +56,6 @@ __all__ = ["Reactor", "Source", "tls"]
 _SLICE = 1.0
 
 _use_up = deque[object](maxlen=0).extend
-
-#: Longest wait in seconds that is asked of the system, about a day; it is then repeated.
-MAX_WAIT = 1e5
 
 _READ_WRITE = selectors.EVENT_READ | selectors.EVENT_WRITE
 _ALL = (slice(None),)
@@ -249,7 +247,7 @@ class Reactor:
         """Return in how many seconds the next iteration is due; None if only input is awaited."""
         if any(source.ready for source in (*self._sources, *self._local)):
             return 0.0
-        timeout = self._timeout()
+        timeout = one_wait(self._timeout())
         if self._signals and (timeout is None or timeout > _SLICE):
             return _SLICE
         return timeout
@@ -327,7 +325,7 @@ class Reactor:
             if entry is None:
                 break
             if self._counts(entry):
-                return min(max(0.0, entry[0] - time.monotonic()), MAX_WAIT)
+                return max(0.0, entry[0] - time.monotonic())
             next(map(heapq.heappop, map((timers,).__getitem__, claim)), None)
         return None
 
@@ -341,7 +339,7 @@ class Reactor:
         selector = self._selector
         assert selector is not None
         if threading.get_ident() != threading.main_thread().ident:
-            return selector.select(timeout)
+            return selector.select(one_wait(timeout))
         deadline = None if timeout is None else time.monotonic() + timeout
         left = _SLICE if timeout is None else timeout
         before = self._waiting

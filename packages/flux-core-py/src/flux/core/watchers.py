@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
+from flux._duration import seconds
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_POLLIN,
@@ -167,6 +168,7 @@ class TimerWatcher(Watcher):
 
     Raises:
         OSError: EINVAL, a negative time.
+        ValueError: NaN.
     """
 
     def __init__(
@@ -183,7 +185,7 @@ class TimerWatcher(Watcher):
 
     @staticmethod
     def _check(after: float, repeat: float) -> tuple[float, float]:
-        after, repeat = float(after), float(repeat)
+        after, repeat = seconds(after, "after"), seconds(repeat, "repeat")
         if not (after >= 0 and repeat >= 0):
             raise OSError(
                 errno.EINVAL, f"timer times must not be negative: after={after:g} repeat={repeat:g}"

@@ -78,7 +78,7 @@ _VALUES = {
     "tbon.torpid_min": "5s",
     "tbon.zmq_io_threads": "1",
     "tbon.zmqdebug": "0",
-    "version": f"{CORE_VERSION}-devbroker",
+    "version": f"{CORE_VERSION}+devbroker",
 }
 _NAMES = (
     "broker.exit-norestart",

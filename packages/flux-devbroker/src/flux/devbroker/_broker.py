@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
 import shutil
-import subprocess
-import sys
 import tempfile
 import weakref
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from flux.core.handle import Flux
+from flux.devbroker._launch import LaunchError, Process, launch
 from flux.devbroker._rundir import make_private_directory
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-#: Seconds for a broker to start, which takes it less than one.
-START_TIMEOUT = 30.0
-
-#: Seconds for a broker to end before it is killed.
-STOP_TIMEOUT = 10.0
 
 #: Bytes of the broker's standard error that an error message shows, from its end.
 MAX_STDERR = 4096
@@ -37,16 +29,23 @@ class BrokerError(Exception):
     """
 
     def __init__(self, text: str, stderr: str) -> None:
-        shown = stderr[-MAX_STDERR:].strip()
-        super().__init__(f"{text}\n{shown}" if shown else text)
+        super().__init__(text, stderr)
         self.stderr = stderr
+
+    def __str__(self) -> str:
+        text, stderr = self.args
+        shown = stderr[-MAX_STDERR:].strip()
+        return f"{text}\n{shown}" if shown else str(text)
 
 
 class Broker:
     """A development broker, running from now on until `stop`.
 
     It ends with the process that started it, however that ends.  As a context manager it is
-    stopped on exit.
+    stopped on exit.  In a fork of that process it can be used, but not stopped.
+
+    The first one of a process starts a warm parent as well, a process that has imported all that a
+    broker needs and forks one in a few milliseconds.
 
     Example:
         >>> with Broker(config={"tbon": {"topo": "kary:2"}}) as broker:
@@ -58,6 +57,8 @@ class Broker:
         attributes: Attributes to set, as on the command line of a broker.
         log_level: Least urgent severity of the log lines that go to standard error, 0 to 7.
         allow_guests: Admit other users: ``access.allow-guest-user`` of the configuration.
+        warm: False for a broker that is a child of this process and has an interpreter of its own,
+            which takes longer to start.  So is each on systems other than Linux.
 
     Attributes:
         uri: Where to connect.
@@ -74,6 +75,7 @@ class Broker:
         attributes: dict[str, str] | None = None,
         log_level: int | None = None,
         allow_guests: bool = False,
+        warm: bool = True,
     ) -> None:
         config = dict(config or {})
         if allow_guests:
@@ -87,36 +89,32 @@ class Broker:
             rundir = attributes["rundir"] = make_private_directory()
             attributes["rundir-cleanup"] = "1"
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the broker
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         try:
-            self._start({"attributes": attributes, "config": config}, rundir)
+            self._start({"attributes": attributes, "config": config}, rundir, warm)
         except BaseException:
             self._stderr.close()
             if rundir is not None:
                 shutil.rmtree(rundir, ignore_errors=True)
             raise
 
-    def _start(self, options: dict[str, Any], rundir: str | None) -> None:
-        request = json.dumps(options).encode() + b"\n"
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-m", "flux.devbroker", "broker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            # A terminal's Ctrl-C is for the program that uses the broker, which then stops it.
-            start_new_session=True,
-        )
+    def _start(self, options: dict[str, Any], rundir: str | None, warm: bool) -> None:
+        try:
+            process, surroundings = launch(self._stderr.fileno(), warm)
+        except LaunchError as exc:
+            raise BrokerError(str(exc), self._read_stderr()) from None
         self._finalizer = weakref.finalize(self, _end, process, rundir, self._stderr)
         try:
-            line = _exchange(process, request)
-            if not line:
-                status = _status(process.wait(STOP_TIMEOUT))
+            answer = process.exchange({**options, "surroundings": surroundings})
+            if not answer:
+                process.end()
+                status = _status(process.returncode)
                 raise BrokerError(f"the broker did not start ({status})", self._read_stderr())
         except BaseException:
             process.kill()
             self._finalizer()
             raise
-        ready = json.loads(line)
+        ready = json.loads(answer)
         self.uri: str = ready["uri"]
         self._path: str = ready["path"]
         self.pid = process.pid
@@ -173,12 +171,12 @@ class Broker:
 
     def _finish(self, kill: bool) -> None:
         process, self._process = self._process, None
-        if process is None:
+        if process is None or not process.is_ours:
             return
         if kill:
             process.kill()
         self._last_stderr = ""
-        _hang_up(process)
+        process.end()
         self._last_stderr = self._read_stderr()
         self._finalizer()
         if kill:
@@ -206,50 +204,15 @@ class Broker:
                 pass
 
 
-def _exchange(process: subprocess.Popen[bytes], request: bytes) -> bytes:
-    """Give a broker its options and wait until it says that it is ready; b"" if it ends instead.
-
-    Its standard input stays open: at the end of it the broker ends.
-    """
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write(request)
-        process.stdin.flush()
-    except BrokenPipeError:
-        return b""
-    with process.stdout as stdout, selectors.DefaultSelector() as selector:
-        selector.register(stdout, selectors.EVENT_READ)
-        if not selector.select(START_TIMEOUT):
-            raise TimeoutError(f"the broker did not start within {START_TIMEOUT:g} s")
-        return stdout.readline()
-
-
-def _hang_up(process: subprocess.Popen[bytes]) -> None:
-    """Close a broker's standard input and wait for it to end, killing it if it does not."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                # Options that a broker which is gone had not read.
-                pass
-    try:
-        process.wait(STOP_TIMEOUT)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-
-
-def _end(process: subprocess.Popen[bytes], rundir: str | None, stderr: IO[bytes]) -> None:
+def _end(process: Process, rundir: str | None, stderr: IO[bytes]) -> None:
     """Leave nothing behind, also where nobody called `Broker.stop`."""
-    try:
-        _hang_up(process)
-    except subprocess.TimeoutExpired:
-        pass
-    if rundir is not None:
-        shutil.rmtree(rundir, ignore_errors=True)
+    if process.is_ours:
+        try:
+            process.end()
+        except TimeoutError:
+            pass
+        if rundir is not None:
+            shutil.rmtree(rundir, ignore_errors=True)
     stderr.close()
 
 

@@ -155,7 +155,7 @@ class Instance:
         self, name: str, cls: type[Service], module: bool, identity: str | None = None
     ) -> Peer:
         peer = LocalPeer(self.router, identity or str(uuid.uuid4()), module)
-        handle = Flux(handle=peer.connector)
+        handle = Flux(handle=peer.session)
         handle.set_reactor(self._reactor)
         # A service cannot wait for an answer, so what it may ask for is there beforehand.
         handle._session.attrs.update(self.attributes.immutable())

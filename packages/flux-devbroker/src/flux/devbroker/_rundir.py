@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -14,8 +16,10 @@ from flux._connector import MAX_SOCKET_PATH
 #: Name of the socket of rank 0 within the directory.
 SOCKET = "local-0"
 
-#: Words in a ``flux`` command by which this package knows its own.
-OURS = b"flux.devbroker"
+#: Name of the file within it that is locked as long as the broker lives.
+LOCK = "devbroker.lock"
+
+_PREFIX = "flux-"
 
 _SHIM = """\
 #!/bin/sh
@@ -51,8 +55,12 @@ class RunDir:
             os.mkdir(path, 0o700)
             self.cleanup = cleanup != "0"
         self.path = path
+        self._lock: int | None = None
         self.bin = os.path.join(path, "bin")
+        remove_abandoned()
         try:
+            if self.cleanup:
+                self._lock = _locked(path)
             os.makedirs(self.bin, 0o700, exist_ok=True)
             shim = Path(self.bin, "flux")
             shim.write_text(_SHIM.format(python=sys.executable.replace("'", "'\\''")))
@@ -69,6 +77,51 @@ class RunDir:
     def remove(self) -> None:
         """Remove it, or what was put into it."""
         shutil.rmtree(self.path if self.cleanup else self.bin, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _locked(path: str) -> int:
+    """Lock a directory for the life of this process, and return the descriptor that does it."""
+    # Under its name there is never one that is not locked yet.
+    new = os.path.join(path, f".{LOCK}")
+    fd = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(new, os.path.join(path, LOCK))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def remove_abandoned() -> None:
+    """Remove the directories of this user's brokers that were killed.
+
+    What has no lock file is another program's, or flux-core's; what cannot be locked is in use.
+    """
+    for top in {tempfile.gettempdir(), "/tmp"}:
+        try:
+            names = [name for name in os.listdir(top) if name.startswith(_PREFIX)]
+        except OSError:
+            continue
+        for name in names:
+            path = os.path.join(top, name)
+            try:
+                info = os.lstat(path)
+                if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
+                    continue
+                fd = os.open(os.path.join(path, LOCK), os.O_RDONLY | os.O_NOFOLLOW)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            except OSError:
+                pass
+            finally:
+                os.close(fd)
 
 
 def make_private_directory() -> str:
@@ -82,7 +135,7 @@ def make_private_directory() -> str:
     tried = tempfile.gettempdir()
     for top in (tried, "/tmp"):
         if len(os.fsencode(top)) <= room and os.path.isdir(top):
-            return tempfile.mkdtemp(prefix="flux-", dir=top)
+            return tempfile.mkdtemp(prefix=_PREFIX, dir=top)
     raise OSError(
         errno.ENAMETOOLONG,
         f"{tried} is too long for the path of a socket ({MAX_SOCKET_PATH} bytes); "

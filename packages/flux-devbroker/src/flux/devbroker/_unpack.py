@@ -1,7 +1,8 @@
 """Reading the payload of a request, as strictly as the original does.
 
 An integer field takes neither 1.0 nor true, a boolean neither 0 nor 1, and an optional field may
-be absent but not null.  What does not fit is EPROTO, without a text.
+be absent but not null.  What does not fit is EPROTO, without a text.  A string ends at its first
+NUL, as C code sees it, also within a list; the name of a member must have none.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def payload_object(msg: Message) -> dict[str, Any]:
     """Return the payload of a message, which must be a JSON object.
 
     Raises:
-        RequestError: EPROTO, it is not.
+        RequestError: EPROTO, it is not, or a member's name in it contains NUL.
     """
     if msg.data is None:
         raise RequestError(errno.EPROTO)
@@ -57,6 +58,8 @@ def payload_object(msg: Message) -> dict[str, Any]:
         raise RequestError(errno.EPROTO) from None
     if value.__class__ is not dict:
         raise RequestError(errno.EPROTO)
+    if _NUL in msg.data:
+        _refuse_nul_in_names(value)
     return value  # type: ignore[no-any-return]
 
 
@@ -83,10 +86,29 @@ def unpack(msg: Message, **fields: type | Optional) -> dict[str, Any]:
         # By class: a bool is no int here.
         if value is _ABSENT or (value.__class__ is not kind and kind is not object):
             raise RequestError(errno.EPROTO)
-        if kind is str and "\0" in value:
-            raise RequestError(errno.EPROTO)
-        values[name] = value
+        values[name] = cut(value) if kind in (str, list) and _NUL in (msg.data or b"") else value
     return values
+
+
+def cut(value: Any) -> Any:
+    """Return a value whose strings, at every depth, end where C strings would: at the first NUL."""
+    if isinstance(value, str):
+        return value.partition("\0")[0]
+    if isinstance(value, list):
+        return [cut(item) for item in value]
+    if isinstance(value, dict):
+        return {key: cut(item) for key, item in value.items()}
+    return value
+
+
+def _refuse_nul_in_names(value: Any) -> None:
+    if isinstance(value, dict):
+        if any("\0" in name for name in value):
+            raise RequestError(errno.EPROTO)
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            _refuse_nul_in_names(item)
 
 
 def no_payload(msg: Message) -> None:
@@ -101,5 +123,7 @@ def no_payload(msg: Message) -> None:
 
 
 _ABSENT: Any = object()
+#: How JSON spells NUL, which is not allowed as it is.
+_NUL = b"\\u0000"
 _LONG = 18
 _LONG_NUMBER = re.compile(rb"[0-9]{19}").search

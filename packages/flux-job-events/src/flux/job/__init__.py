@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import flux._ours  # noqa: F401 - refuses another flux
+from flux._missing import attribute_error
 from flux.job._jobid import JobID, id_encode, id_parse
 from flux.job.event import (
     MAIN_EVENTS,
@@ -22,7 +24,6 @@ from flux.job.wait import wait, wait_async, wait_get_status
 if TYPE_CHECKING:
     from flux.job.journal import JournalConsumer as JournalConsumer
 
-# Without JournalConsumer, so that `import *` works where the extra `journal` is not installed.
 __all__ = [
     "MAIN_EVENTS",
     "EventLogEvent",
@@ -48,11 +49,19 @@ __all__ = [
     "wait_get_status",
 ]
 
+# `import *` is to work where the extra `journal` is not installed.
+if find_spec("flux.abc") is not None:
+    __all__ += ["JournalConsumer"]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 def __getattr__(name: str) -> Any:
     # Only on demand: its module needs the extra.
-    if name == "JournalConsumer":
+    if name == "JournalConsumer" and name in __all__:
         from flux.job.journal import JournalConsumer
 
         return JournalConsumer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise attribute_error(__name__, name)

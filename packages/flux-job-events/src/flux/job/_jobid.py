@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flux.job._fluid import id_encode, id_parse
 
-__all__ = ["JobID", "id_encode", "id_parse"]
+__all__ = ["JobID", "id_encode", "id_parse", "no_jobid"]
+
+_MAX = (1 << 64) - 1
 
 
 class JobID(int):
@@ -21,7 +25,7 @@ class JobID(int):
             digits with or without ``job.``, base 58 with ``ƒ`` or ``f``, words, or emoji.
 
     Raises:
-        ValueError: The string is not a job id.
+        ValueError: The string is not a job id, or the number not one of 64 bits: 0 to 2**64 - 1.
         TypeError: It is neither a number nor a string.
     """
 
@@ -34,6 +38,8 @@ class JobID(int):
             self.orig_str = value.orig_str
             return self
         if isinstance(value, int):
+            if isinstance(value, bool) or not 0 <= value <= _MAX:
+                raise ValueError(f"{value!r} is not a job id: that is a number from 0 to 2**64 - 1")
             number = value
         elif isinstance(value, str):
             try:
@@ -45,6 +51,9 @@ class JobID(int):
         self = super().__new__(cls, number)
         self.orig_str = str(value)
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), int(self)), self.__dict__
 
     def encode(self, encoding: str = "dec") -> str:
         """Return the id in an encoding.
@@ -108,3 +117,15 @@ class JobID(int):
 
     def __repr__(self) -> str:
         return f"JobID({int(self)})"
+
+
+def no_jobid() -> JobID:
+    """Return -1, which stands for no job where an id is expected."""
+    jobid = _restore(JobID, -1)
+    jobid.orig_str = "-1"
+    return jobid
+
+
+def _restore(cls: type[JobID], number: int) -> JobID:
+    """Make a job id without a look at the number, and without ``orig_str``."""
+    return int.__new__(cls, number)

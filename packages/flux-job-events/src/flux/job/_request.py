@@ -11,7 +11,7 @@ from flux.job._jobid import JobID
 if TYPE_CHECKING:
     from flux.core.handle import Flux
 
-__all__ = ["check_handle", "from_wire", "to_wire"]
+__all__ = ["check_handle", "from_wire", "to_text", "to_wire"]
 
 _SIGN = 1 << 63
 _RANGE = 1 << 64
@@ -27,8 +27,6 @@ def to_wire(jobid: int | str) -> int:
         ValueError: It is not a job id.
     """
     value = int(JobID(jobid))
-    if not -_SIGN <= value < _RANGE:
-        raise ValueError(f"{value} exceeds the 64 bits of a job id")
     return value - _RANGE if value >= _SIGN else value
 
 
@@ -36,11 +34,26 @@ def from_wire(value: Any) -> JobID:
     """Return the job id from a payload.
 
     Raises:
-        OSError: EPROTO, the value is not an integer.
+        OSError: EPROTO, the value is not an integer of 64 bits.
     """
-    if not isinstance(value, int):
+    if value.__class__ is not int or not -_SIGN <= value < _RANGE:
         raise OSError(errno.EPROTO, f"a response holds {value!r} for a job id")
     return JobID(value + _RANGE if value < 0 else value)
+
+
+def to_text(value: Any, name: str) -> Any:
+    """Return text for a payload, which brokers read up to its first NUL.
+
+    Args:
+        value: The text.
+        name: The name of the argument, for the message.
+
+    Raises:
+        ValueError: There is a NUL in it.
+    """
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"{name} must not contain NUL: {value!r}")
+    return value
 
 
 def check_handle(flux_handle: Any) -> Flux:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import AsyncIterator, Generator
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable
-from weakref import ref
 
 from flux._payload import PayloadError
+from flux._watch import WatchImplementation
 from flux.constants import FLUX_NODEID_ANY, FLUX_RPC_STREAMING
 from flux.eventlog import EventLogEvent, entry_fault
-from flux.job._jobid import JobID
+from flux.job._request import from_wire
 from flux.rpc import RPC
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ __all__ = ["EventWatch", "JobEventWatchFuture"]
 _TOPIC = "job-info.eventlog-watch"
 
 
-class JobEventWatchFuture(RPC):
+class JobEventWatchFuture(WatchImplementation):
     """The events of an eventlog, one after the other; see `flux.job.event_watch_async`.
 
     With `then` the callback is called for each event; it takes it with `get_event`.  ``await``
@@ -41,15 +40,6 @@ class JobEventWatchFuture(RPC):
     """
 
     _what = ""
-    _cancelled = False
-
-    def __init__(self, future_handle: RPC) -> None:
-        if not isinstance(future_handle, RPC):
-            raise TypeError(f"an event watch is made of an RPC, not of {future_handle!r}")
-        self.__dict__.update(future_handle.__dict__)
-        if self._outstanding:
-            future_handle._outstanding = False
-            self.flux_handle._session.rpcs[self._matchtag] = ref(self)
 
     @classmethod
     def watch(cls, flux_handle: Flux, jobid: int, eventlog: str) -> Self:
@@ -63,7 +53,8 @@ class JobEventWatchFuture(RPC):
         self = cls.__new__(cls)
         request = {"id": jobid, "path": eventlog, "flags": 0}
         RPC.__init__(self, flux_handle, _TOPIC, request, FLUX_NODEID_ANY, FLUX_RPC_STREAMING)
-        self._what = f"eventlog '{eventlog}' of job {JobID(jobid)}"
+        self.needs_cancel = True
+        self._what = f"eventlog '{eventlog}' of job {from_wire(jobid)}"
         return self
 
     def get_event(self, autoreset: bool = True) -> EventLogEvent | None:
@@ -84,57 +75,28 @@ class JobEventWatchFuture(RPC):
                 eventlog entry (also a ValueError), after which the next call goes on.
             KeyboardInterrupt: SIGINT was received while waiting.
         """
-        try:
-            response = RPC.get(self)
-            event = _event(response)
-        except OSError as exc:
-            if self.error_string() is None:
-                # A response that cannot be read does not end the stream.
-                if autoreset:
-                    self.reset()
-                raise
-            if exc.errno == errno.ENODATA:
-                return None
-            if exc.errno and exc.strerror == os.strerror(exc.errno) and self._what:
-                # Brokers say no more than that of an unknown job.
-                raise OSError(exc.errno, f"{exc.strerror}: {self._what}") from None
-            raise
-        if autoreset:
-            self.reset()
-        return event
+        return self.get(autoreset)
 
     def get(self, autoreset: bool = True) -> EventLogEvent | None:
         """As `get_event`."""
-        return self.get_event(autoreset)
-
-    def cancel(self, stop: bool = False) -> None:  # type: ignore[override]
-        """Ask for the end of the stream.
-
-        It then ends after the events that are already on their way.  Does nothing where it has
-        ended or was cancelled before.
-
-        Args:
-            stop: Also do not call the callback any more.
-
-        Raises:
-            OSError: EPIPE, the connection is lost.
-        """
-        if not self._cancelled:
-            self._cancelled = True
-            RPC.cancel(self, f"{_TOPIC}-cancel")
-        if stop:
-            self.stop()
-
-    def __next__(self) -> EventLogEvent:
-        event = self.get_event()
-        if event is None:
-            raise StopIteration
+        event: EventLogEvent | None = super().get(autoreset)
         return event
 
-    def __del__(self) -> None:
-        # The connection may be lost or another thread be using it: then there's nothing to do.
-        with suppress(OSError, RuntimeError):
-            self.cancel()
+    def watch_get(self, future: Any) -> EventLogEvent:
+        """Return the event in a response."""
+        try:
+            response = RPC.get(future)
+        except OSError as exc:
+            number, text = exc.errno, exc.strerror
+            if number and number != errno.ENODATA and text == os.strerror(number) and self._what:
+                # Brokers say no more than that of an unknown job.
+                raise OSError(number, f"{text}: {self._what}") from None
+            raise
+        return _event(response)
+
+    def watch_cancel(self, future: Any) -> None:
+        """Ask for the end of the watch."""
+        RPC.cancel(future, f"{_TOPIC}-cancel")
 
 
 def _event(response: Any) -> EventLogEvent:
@@ -173,7 +135,7 @@ class EventWatch(Generator[EventLogEvent, None, None], AsyncIterator[EventLogEve
         if future is None:
             raise StopIteration
         try:
-            return next(future)
+            event: EventLogEvent = next(future)
         except OSError:
             if future.error_string() is not None:
                 self._future = None
@@ -181,6 +143,7 @@ class EventWatch(Generator[EventLogEvent, None, None], AsyncIterator[EventLogEve
         except StopIteration:
             self._future = None
             raise
+        return event
 
     def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> EventLogEvent:
         """Close the generator and raise an exception."""

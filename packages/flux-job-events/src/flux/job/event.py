@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 from flux.eventlog import EventLogEvent
-from flux.job._request import check_handle, to_wire
+from flux.job._request import check_handle, to_text, to_wire
 from flux.job._watch import EventWatch, JobEventWatchFuture
 
 if TYPE_CHECKING:
@@ -82,10 +82,12 @@ def event_watch_async(
         A future for one event after the other, see `JobEventWatchFuture`.
 
     Raises:
-        ValueError: The job id is not one.
+        ValueError: The job id is not one, or the eventlog's path contains NUL.
         OSError: EINVAL, no handle; EPIPE, the connection is lost.
     """
-    return JobEventWatchFuture.watch(check_handle(flux_handle), to_wire(jobid), eventlog)
+    return JobEventWatchFuture.watch(
+        check_handle(flux_handle), to_wire(jobid), to_text(eventlog, "eventlog")
+    )
 
 
 def event_watch(flux_handle: Flux, jobid: int | str, eventlog: str = "eventlog") -> EventWatch:
@@ -132,9 +134,11 @@ def event_wait(
         JobException: The job had a fatal exception before the event.
         OSError: ENODATA, the eventlog ended without the event; or as
             `JobEventWatchFuture.get_event`.
-        ValueError: The job id is not one.
+        ValueError: The job id is not one, or a text contains NUL.
         KeyboardInterrupt: SIGINT was received while waiting.
     """
+    # No event has such a name: without this the wait would be for ever.
+    to_text(name, "name")
     with event_watch(flux_handle, jobid, eventlog) as watch:
         for event in watch:
             if event.name == name:

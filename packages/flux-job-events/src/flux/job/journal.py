@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flux.job._jobid import JobID
+from flux.job._jobid import JobID, no_jobid
 from flux.job._request import from_wire
 
 try:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SENTINEL_EVENT", "JournalConsumer", "JournalEvent"]
 
-_NO_JOB = -1
+_NO_JOB = no_jobid()
 
 
 class JournalEvent(JournalEventBase):
@@ -58,10 +58,24 @@ class JournalEvent(JournalEventBase):
         R: dict[str, Any] | None = None,  # noqa: N803
     ) -> None:
         super().__init__(event)
-        self.jobid = jobid if isinstance(jobid, JobID) else JobID(jobid)
+        if not isinstance(jobid, JobID):
+            jobid = _NO_JOB if jobid == _NO_JOB else JobID(jobid)
+        self.jobid = jobid
         name = self.get("name")
         self.jobspec = jobspec if name == "submit" else None
         self.R = R if name == "alloc" else None
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, JournalEvent) and self.jobid != other.jobid:
+            return False
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        if isinstance(other, JournalEvent) and self.jobid != other.jobid:
+            return True
+        return super().__ne__(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def is_empty(self) -> bool:
         """Return True if this is not an event but the mark at the end of the history."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from flux.job._request import check_handle, to_wire
+from flux.job._request import check_handle, to_text, to_wire
 
 if TYPE_CHECKING:
     from flux.core.handle import Flux
@@ -55,9 +55,10 @@ def cancel_async(flux_handle: Flux, jobid: int | str, reason: str | None = None)
         it is another user's job.
 
     Raises:
-        ValueError: The job id is not one.
+        ValueError: The job id is not one, or the reason contains NUL.
         OSError: EINVAL, no handle; EPIPE, the connection is lost.
     """
+    to_text(reason or "", "reason")
     return job_raise_async(flux_handle, jobid, "cancel", 0, reason)
 
 
@@ -86,12 +87,12 @@ def job_raise_async(
         it is another user's job; EPROTO, the kind or the severity is not allowed.
 
     Raises:
-        ValueError: The job id is not one.
+        ValueError: The job id is not one, or a text contains NUL.
         OSError: EINVAL, no handle; EPIPE, the connection is lost.
     """
-    request = {"id": to_wire(jobid), "type": exc_type, "severity": severity}
+    request = {"id": to_wire(jobid), "type": to_text(exc_type, "exc_type"), "severity": severity}
     if note:
-        request["note"] = note
+        request["note"] = to_text(note, "note")
     return check_handle(flux_handle).rpc("job-manager.raise", request)
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JobWaitFuture", "JobWaitResult", "wait", "wait_async", "wait_get_status"]
 
-#: Stands for any job.
-_ANY = -1
+#: Stands for any job: FLUX_JOBID_ANY of libflux-core.
+_ANY = (1 << 64) - 1
 
 
 class JobWaitResult(NamedTuple):
@@ -59,7 +59,8 @@ def wait_async(flux_handle: Flux, jobid: int | str = _ANY) -> JobWaitFuture:
 
     Args:
         flux_handle: The handle.
-        jobid: The job, as a number or in any encoding; -1 for whichever ends next.
+        jobid: The job, as a number or in any encoding; 2**64 - 1 for whichever ends
+            next.
 
     Returns:
         A future; `JobWaitFuture.get_status` and ``await`` give the result.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flux._duration import limit
 from flux.abc._backlog import Backlog, Item
 
 if TYPE_CHECKING:
@@ -54,11 +55,12 @@ class Stream:
             timeout: Seconds to wait at most; negative for no limit.
 
         Raises:
+            ValueError: The timeout is NaN.
             TimeoutError: The time ran out.
             OSError: As `absorb`.
         """
         rpc = self.rpc
-        left = timeout
+        left = timeout = limit(timeout)
         deadline = time.monotonic() + timeout
         while True:
             try:

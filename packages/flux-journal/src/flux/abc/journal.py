@@ -186,13 +186,15 @@ class JournalConsumerBase(ABC):
         """Wait for the next event.
 
         Args:
-            timeout: Seconds to wait at most; negative for no limit.
+            timeout: Seconds to wait at most; no limit if negative, or longer than the system can
+                wait.
 
         Returns:
             The event, or None at the end of the stream and ever after.
 
         Raises:
             RuntimeError: The consumer was not started.
+            ValueError: The timeout is NaN.
             TimeoutError: The time ran out.  Nothing is lost; a later call goes on.
             OSError: The error that ended the stream, then and ever after.  EPROTO, a response or
                 entry is malformed; a later call goes on after it.

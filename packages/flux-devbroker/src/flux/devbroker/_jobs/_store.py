@@ -6,16 +6,21 @@ Reads come after all that was written before.
 
 from __future__ import annotations
 
-import base64
 import errno
 import syslog
 from collections import deque
 from typing import Any, Callable
 
-from flux.constants import FLUX_MSGTYPE_RESPONSE
+from flux.constants import (
+    FLUX_KVS_APPEND,
+    FLUX_KVS_READDIR,
+    FLUX_KVS_TREEOBJ,
+    FLUX_MSGTYPE_RESPONSE,
+)
 from flux.core.handle import Flux
 from flux.devbroker._jobs._fluid import dothex
 from flux.future import Future
+from flux.kvs.treeobj import decode_val, val
 from flux.message import Message
 
 #: Bytes that one commit may carry, besides what cannot be split.
@@ -25,9 +30,6 @@ MAX_COMMIT = 1024 * 1024
 MAX_LOOKUPS = 32
 
 _NAMESPACE = "primary"
-_APPEND = 32
-_READDIR = 1
-_TREEOBJ = 16
 
 Done = Callable[[], None]
 Got = Callable[[Any, int], None]
@@ -54,12 +56,8 @@ class _Write:
     def op(self, key: str) -> dict[str, Any]:
         if self.unlink:
             return {"key": key, "flags": 0, "dirent": None}
-        value = base64.b64encode(b"".join(self.parts)).decode()
-        return {
-            "key": key,
-            "flags": _APPEND if self.append else 0,
-            "dirent": {"ver": 1, "type": "val", "data": value},
-        }
+        flags = FLUX_KVS_APPEND if self.append else 0
+        return {"key": key, "flags": flags, "dirent": val(b"".join(self.parts))}
 
 
 class JobStore:
@@ -187,13 +185,15 @@ class JobStore:
             if errnum:
                 got(None, errnum)
             else:
-                got(base64.b64decode(treeobj["data"]), 0)
+                got(decode_val(treeobj), 0)
 
         self._lookup(f"job.{dothex(jobid)}.{path}", 0, decoded)
 
     def directory(self, key: str, got: Callable[[dict[str, Any], int], None]) -> None:
         """Read the entries of a directory; ``got`` is called with them and an errno."""
-        self._lookup(key, _READDIR, lambda obj, errnum: got({} if errnum else obj["data"], errnum))
+        self._lookup(
+            key, FLUX_KVS_READDIR, lambda obj, errnum: got({} if errnum else obj["data"], errnum)
+        )
 
     def stream(
         self,
@@ -217,7 +217,7 @@ class JobStore:
             if errnum:
                 end(errnum)
             elif treeobj["type"] == "val":
-                if not start and not part(base64.b64decode(treeobj["data"])):
+                if not start and not part(decode_val(treeobj)):
                     return
                 end(0)
             elif treeobj["type"] == "valref":
@@ -239,7 +239,7 @@ class JobStore:
             elif part(data):
                 following(refs)
 
-        self._lookup(f"job.{dothex(jobid)}.{path}", _TREEOBJ, found)
+        self._lookup(f"job.{dothex(jobid)}.{path}", FLUX_KVS_TREEOBJ, found)
 
     def _load(self, blobref: bytes, got: Callable[[bytes | None, int], None]) -> None:
         # Blobs are raw payloads, which an RPC cannot have.  Without a matchtag the responses come

@@ -15,7 +15,7 @@ from flux.devbroker._jobs._constraint import ConstraintError, compile_constraint
 from flux.devbroker._jobs._core import core_of
 from flux.devbroker._jobs._job import Job
 from flux.devbroker._service import USER, Pending, Service, method
-from flux.devbroker._unpack import RequestError, no_payload, payload_object, unpack
+from flux.devbroker._unpack import RequestError, cut, no_payload, payload_object, unpack
 from flux.message import Message
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class JobListService(Service):
 
 def _payload(msg: Message, *required: str) -> dict[str, Any]:
     try:
-        payload = payload_object(msg)
+        payload: dict[str, Any] = cut(payload_object(msg))
     except RequestError:
         raise RequestError(errno.EPROTO, "invalid payload: not an object") from None
     for key in required:

@@ -10,7 +10,7 @@ import errno
 from typing import Any, Callable
 
 from flux.brokermod import BrokerLogger
-from flux.constants import FLUX_MSGFLAG_NORESPONSE
+from flux.constants import FLUX_KVS_NO_MERGE, FLUX_KVS_SYNC, FLUX_MSGFLAG_NORESPONSE
 from flux.core.handle import Flux
 from flux.devbroker._kvs import store as journal
 from flux.devbroker._kvs import treeobj
@@ -19,9 +19,6 @@ from flux.devbroker._kvs.events import Events
 from flux.devbroker._kvs.transaction import PRIMARY, Namespace, decode_op
 from flux.devbroker._unpack import RequestError
 from flux.message import Message
-
-#: Flags of a commit.
-NO_MERGE, SYNC = 1, 4
 
 
 class _Batch:
@@ -75,14 +72,14 @@ class Committer:
             msg: The request.
             namespace: What it changes.
             ops: Its operations.
-            flags: `NO_MERGE` and `SYNC`; others have no meaning here.
+            flags: ``FLUX_KVS_NO_MERGE`` and ``FLUX_KVS_SYNC``; others have no meaning here.
 
         Raises:
             OSError: It cannot be made; nothing has changed.
         """
-        if flags & SYNC and namespace.name != PRIMARY:
+        if flags & FLUX_KVS_SYNC and namespace.name != PRIMARY:
             raise RequestError(errno.EINVAL)
-        alone = flags & (NO_MERGE | SYNC)
+        alone = flags & (FLUX_KVS_NO_MERGE | FLUX_KVS_SYNC)
         if alone:
             self.finish()
         batch = self._batches.get(namespace.name) or _Batch(self._db, namespace)
@@ -95,7 +92,7 @@ class Committer:
         batch.requests.append(msg)
         batch.names.append(f"transaction_req.0.{self.count - 1}")
         if alone:
-            self.finish(sync=bool(flags & SYNC))
+            self.finish(sync=bool(flags & FLUX_KVS_SYNC))
 
     def finish(self, sync: bool = False) -> None:
         """Make durable what there is, and tell everybody.

@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from flux.constants import FLUX_MSGFLAG_NORESPONSE
-from flux.devbroker._kvs.database import close_database, open_database
+from flux.devbroker._kvs.database import close_database, database_of, open_database
 from flux.devbroker._service import Service, method
 from flux.devbroker._unpack import RequestError, no_payload
 from flux.message import Message
@@ -20,18 +20,15 @@ if TYPE_CHECKING:
 MAX_CHECKPOINTS = 5
 
 
-class ContentService(Service):
-    """Stores and loads blobs.  Payloads are the blobs and their hashes as they are."""
+class ContentBackingService(Service):
+    """Stores and loads blobs.  Payloads are the blobs and their hashes as they are.
+
+    As ``content-backing`` it is the store itself, which here is no other than the cache in front.
+    """
 
     def __init__(self, h: Flux, instance: Instance) -> None:
         super().__init__(h, instance)
-        self._db = open_database(instance)
-        # As clients that make references of their own ask.
-        instance.attributes.values["content.hash"] = "sha1"
-
-    def close(self) -> None:
-        """Close the database."""
-        close_database(self.instance)
+        self._db = database_of(instance)
 
     def _respond_raw(self, msg: Message, data: bytes) -> None:
         # Not `Flux.respond`, whose payloads are text, and end with a NUL.
@@ -60,12 +57,6 @@ class ContentService(Service):
             raise RequestError(errno.ENOENT, "No such file or directory")
         self._respond_raw(msg, data)
 
-    @method("flush")
-    def flush(self, msg: Message) -> None:
-        """Answer once everything is durable, which is so after each request."""
-        self._db.settle()
-        self.handle.respond(msg)
-
     @method("checkpoint-get")
     def checkpoint_get(self, msg: Message) -> None:
         """Answer with the checkpoints that were asked for, the newest first."""
@@ -76,6 +67,31 @@ class ContentService(Service):
         if not value:
             raise RequestError(errno.ENOENT)
         self.handle.respond(msg, {"value": value})
+
+
+class ContentService(ContentBackingService):
+    """The store as clients know it; opens the database, and closes it."""
+
+    def __init__(self, h: Flux, instance: Instance) -> None:
+        open_database(instance)
+        super().__init__(h, instance)
+        # As clients that make references of their own ask.
+        instance.attributes.values["content.hash"] = "sha1"
+
+    def close(self) -> None:
+        """Close the database."""
+        close_database(self.instance)
+
+    @method("flush")
+    def flush(self, msg: Message) -> None:
+        """Answer once everything is durable, which is so after each request."""
+        self._db.settle()
+        self.handle.respond(msg)
+
+    @method("dropcache")
+    def dropcache(self, msg: Message) -> None:
+        """Answer: there is no cache before the store."""
+        self.handle.respond(msg)
 
     @method("stats-get")
     def stats_get(self, msg: Message) -> None:

@@ -16,6 +16,7 @@ from flux.devbroker._kvs.directory import Directory, loaded
 from flux.devbroker._kvs.lookup import Reader
 from flux.devbroker._kvs.store import Checkpoint, Store
 from flux.devbroker._kvs.transaction import PRIMARY, Namespace, Transaction
+from flux.kvs.treeobj import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,7 +125,7 @@ class Database:
         """
         if name in self.namespaces:
             raise OSError(errno.EEXIST, None)
-        if not treeobj.is_text(name):
+        if not is_text(name):
             raise OSError(errno.EPROTO, None)
         namespace = self.add(name, rootref, owner, flags)
         fields = {"name": name, "rootref": rootref, "owner": owner, "flags": flags}

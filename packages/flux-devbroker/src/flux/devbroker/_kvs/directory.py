@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Union
 from orjson import dumps, loads
 
 from flux.devbroker._kvs import treeobj
+from flux.kvs.treeobj import encode, invalid
 
 if TYPE_CHECKING:
     from flux.devbroker._kvs.store import Store
@@ -87,9 +88,9 @@ class Directory:
         try:
             obj = loads(data)
         except ValueError:
-            raise treeobj.invalid() from None
+            raise invalid() from None
         if treeobj.validate(obj) != "dir":
-            raise treeobj.invalid()
+            raise invalid()
         directory = cls.build(obj["data"], lambda data: None)
         if not directory._open:
             # One with directories in its text is to be stored anew, with references to them.
@@ -252,7 +253,7 @@ def fragment_of(obj: dict[str, Any], store: Callable[[bytes], bytes | None]) -> 
         digest = store(treeobj.decode_val(obj["data"]))
         if digest is not None:
             return treeobj.valref(digest)
-    return treeobj.encode(obj)
+    return encode(obj)
 
 
 def loaded(data: bytes | None) -> Directory:

@@ -21,6 +21,7 @@ from flux.devbroker._local import LocalPeer
 from flux.devbroker._router import FRAME_SIZE
 from flux.devbroker._service import USER, Service, may_end, method, same_sender
 from flux.devbroker._unpack import Optional, RequestError, no_payload, unpack
+from flux.kvs.treeobj import invalid
 from flux.message import Message
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class KvsService(Service):
         try:
             if rootdir is not None:
                 if treeobj.validate(rootdir) != "dirref":
-                    raise treeobj.invalid()
+                    raise invalid()
                 ref = rootdir["data"][0]
                 root = self._db.reader.directory(treeobj.digest_of(ref))
             else:

@@ -6,13 +6,11 @@ import errno
 from collections import OrderedDict
 from typing import Callable
 
+from flux.constants import FLUX_KVS_READDIR, FLUX_KVS_READLINK, FLUX_KVS_TREEOBJ
 from flux.devbroker._kvs import treeobj
 from flux.devbroker._kvs.directory import Directory, Entry, loaded
 from flux.devbroker._kvs.store import Store
 from flux.devbroker._kvs.transaction import MAX_LINKS, Namespace
-
-#: Flags of a lookup.
-READDIR, READLINK, TREEOBJ = 1, 2, 16
 
 #: Directories kept that were read but are not being changed.
 MAX_READ = 64
@@ -53,7 +51,8 @@ class Reader:
         Args:
             root: Where to begin.
             key: The key, normalized.
-            flags: `READDIR`, `READLINK` and `TREEOBJ`; others have no meaning here.
+            flags: ``FLUX_KVS_READDIR``, ``FLUX_KVS_READLINK`` and ``FLUX_KVS_TREEOBJ``; others
+                have no meaning here.
             follow: Finds a namespace.
 
         Returns:
@@ -66,29 +65,31 @@ class Reader:
         if key == ".":
             entry: Entry | None = root
         else:
-            entry = self._walk(root, key.split("."), not flags & (READLINK | TREEOBJ), follow, 0)
+            entry = self._walk(
+                root, key.split("."), not flags & (FLUX_KVS_READLINK | FLUX_KVS_TREEOBJ), follow, 0
+            )
         if entry is None:
             return None
         if isinstance(entry, Directory):
-            if not flags & (READDIR | TREEOBJ):
+            if not flags & (FLUX_KVS_READDIR | FLUX_KVS_TREEOBJ):
                 # The cheap case of the same below: nobody gets to see the directory.
-                raise OSError(errno.EINVAL if flags & READLINK else errno.EISDIR, None)
+                raise OSError(errno.EINVAL if flags & FLUX_KVS_READLINK else errno.EISDIR, None)
             entry.store(self._store, journal=True)
-            if flags & TREEOBJ:
+            if flags & FLUX_KVS_TREEOBJ:
                 return treeobj.dirref(entry.digest())
             return _checked_directory(entry, flags)
-        if flags & TREEOBJ:
+        if flags & FLUX_KVS_TREEOBJ:
             return entry
         kind = treeobj.kind(entry)
         if kind == b"dirref":
             return _checked_directory(self.directory(treeobj.dirref_digest(entry)), flags)
         if kind == b"symlink":
-            if flags & READDIR:
+            if flags & FLUX_KVS_READDIR:
                 raise OSError(errno.ENOTDIR, None)
             return entry
-        if flags & READLINK:
+        if flags & FLUX_KVS_READLINK:
             raise OSError(errno.EINVAL, None)
-        if flags & READDIR:
+        if flags & FLUX_KVS_READDIR:
             raise OSError(errno.ENOTDIR, None)
         return entry if kind == b"val" else self.value(treeobj.valref_digests(entry))
 
@@ -139,9 +140,9 @@ class Reader:
 
 
 def _checked_directory(directory: Directory, flags: int) -> bytes:
-    if flags & READLINK:
+    if flags & FLUX_KVS_READLINK:
         raise OSError(errno.EINVAL, None)
-    if not flags & READDIR:
+    if not flags & FLUX_KVS_READDIR:
         raise OSError(errno.EISDIR, None)
     return directory.text()
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from flux.constants import FLUX_KVS_APPEND
 from flux.devbroker._kvs import treeobj
 from flux.devbroker._kvs.directory import Directory, Entry, fragment_of, loaded
 from flux.devbroker._kvs.store import Root, Store
-from flux.devbroker._unpack import RequestError
-
-#: Flag of an operation.
-APPEND = 32
+from flux.devbroker._unpack import RequestError, cut
+from flux.kvs.treeobj import is_text
 
 #: How many symbolic links may lead from one to the next.
 MAX_LINKS = 10
@@ -67,11 +66,10 @@ def decode_op(op: Any) -> tuple[str, int, Any]:
         or op.get("key").__class__ is not str
         or op.get("flags").__class__ is not int
         or "dirent" not in op
-        or "\0" in op["key"]
-        or not treeobj.is_text(op["key"])
+        or not is_text(op["key"])
     ):
         raise RequestError(errno.EPROTO)
-    return op["key"], op["flags"], op["dirent"]
+    return cut(op["key"]), op["flags"], op["dirent"]
 
 
 class Transaction:
@@ -151,7 +149,7 @@ class Transaction:
             self._undo.append((directory, last, old))
             directory.delete(last)
         else:
-            new = self._appended(old, obj) if flags & APPEND else self._entry(obj)
+            new = self._appended(old, obj) if flags & FLUX_KVS_APPEND else self._entry(obj)
             self._undo.append((directory, last, old))
             directory.set(last, new)
             if new.__class__ is Directory:

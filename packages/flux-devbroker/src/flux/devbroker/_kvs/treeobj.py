@@ -12,20 +12,21 @@ import errno
 import re
 from typing import Any
 
-from orjson import OPT_SORT_KEYS, dumps, loads
+from orjson import loads
+
+from flux.kvs import treeobj as shared
 
 #: Longest base64 text of a value that is kept in its directory and not as a blob of its own.
 MAX_INLINE = 72
 
-#: How deep a key may be, and directories within a tree object.  What goes through the tree does so
-#: by recursion, of which Python has only so much.
-MAX_DEPTH, MAX_NESTED = 200, 50
+#: How deep a key may be.  What goes through the tree does so by recursion, of which Python has only
+#: so much.
+MAX_DEPTH = 200
 
 #: The hash of blobs.
 HASH = "sha1"
 
 _VERSION_END = b'","ver":1}'
-_REF = re.compile(r"sha1-[0-9a-f]{40}")
 _DIRREF = b'{"data":["sha1-%b"],"type":"dirref","ver":1}'
 _VALREF_HEAD, _VALREF_TAIL = b'{"data":[', b'],"type":"valref","ver":1}'
 
@@ -40,73 +41,18 @@ def kind(fragment: bytes) -> bytes:
     return fragment[fragment.rfind(b'"', 0, end) + 1 : end]
 
 
-def validate(obj: Any, depth: int = 0) -> str:
-    """Check a tree object and return its type.
-
-    Args:
-        obj: The tree object.
-        depth: How many others it is within.
+def validate(obj: Any) -> str:
+    """Check a tree object, whose blobrefs must be of the hash in use, and return its type.
 
     Raises:
         OSError: EINVAL, it is none.
     """
-    if obj.__class__ is not dict or len(obj) != 3 or obj.get("ver").__class__ is not int:
-        raise invalid()
-    type_, data = obj.get("type"), obj.get("data")
-    if obj["ver"] != 1:
-        raise invalid()
-    if type_ == "val":
-        good = data.__class__ is str
-    elif type_ in ("valref", "dirref"):
-        good = data.__class__ is list and bool(data) and all(map(is_blobref, data))
-    elif type_ == "dir":
-        good = data.__class__ is dict and depth < MAX_NESTED and all(map(is_text, data))
-        for entry in data.values() if good else ():
-            validate(entry, depth + 1)
-    elif type_ == "symlink":
-        good = (
-            data.__class__ is dict
-            and data.get("target").__class__ is str
-            and data.get("namespace", "").__class__ is str
-        )
-    else:
-        good = False
-    if not good:
-        raise invalid()
-    return str(type_)
-
-
-def invalid() -> OSError:
-    """Return the error for something that is not a tree object, or not the one it should be."""
-    return OSError(errno.EINVAL, "invalid tree object")
+    return shared.validate(obj, HASH)
 
 
 def is_blobref(value: Any) -> bool:
     """Return True for a blobref of the hash in use."""
-    return value.__class__ is str and _REF.fullmatch(value) is not None
-
-
-def is_text(value: str) -> bool:
-    """Return True if a string has a form in UTF-8: a lone surrogate has none."""
-    if value.isascii():
-        return True
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def encode(obj: Any) -> bytes:
-    """Return a tree object as a fragment.
-
-    Raises:
-        OSError: EINVAL, it has something that cannot be written.
-    """
-    try:
-        return dumps(obj, option=OPT_SORT_KEYS)
-    except TypeError:
-        raise invalid() from None
+    return shared.is_blobref(value, HASH)
 
 
 def data_of(fragment: bytes) -> Any:
@@ -154,13 +100,9 @@ def decode_val(text: str) -> bytes:
         OSError: EPROTO, the text is not base64.
     """
     try:
-        data = binascii.a2b_base64(text)
+        return shared.decode_base64(text)
     except ValueError:
         raise OSError(errno.EPROTO, "a value is not base64") from None
-    # The decoder skips what is not base64; then this is not the text of what it returned.
-    if len(text) != (len(data) + 2) // 3 * 4:
-        raise OSError(errno.EPROTO, "a value is not base64")
-    return data
 
 
 def encode_val(data: bytes) -> bytes:

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING
 
 from orjson import loads
 
-from flux.constants import FLUX_MSGFLAG_STREAMING
+from flux.constants import (
+    FLUX_KVS_STREAM,
+    FLUX_KVS_TREEOBJ,
+    FLUX_KVS_WAITCREATE,
+    FLUX_KVS_WATCH,
+    FLUX_KVS_WATCH_APPEND,
+    FLUX_KVS_WATCH_FULL,
+    FLUX_KVS_WATCH_INITIAL_SENTINEL,
+    FLUX_KVS_WATCH_UNIQ,
+    FLUX_MSGFLAG_STREAMING,
+)
 from flux.devbroker._kvs import treeobj
 from flux.devbroker._kvs.database import Database, database_of
-from flux.devbroker._kvs.lookup import TREEOBJ, val_response
+from flux.devbroker._kvs.lookup import val_response
 from flux.devbroker._kvs.transaction import Namespace
 from flux.devbroker._service import USER, Service, may_end, method, same_sender
 from flux.devbroker._unpack import RequestError, no_payload, unpack
@@ -20,9 +30,6 @@ from flux.message import Message
 if TYPE_CHECKING:
     from flux.core.handle import Flux
     from flux.devbroker._instance import Instance
-
-#: Flags of a lookup that have a meaning here.
-WATCH, WAITCREATE, FULL, UNIQ, APPEND, STREAM, SENTINEL = 4, 8, 64, 128, 256, 512, 1024
 
 
 class Watcher:
@@ -41,7 +48,7 @@ class Watcher:
         self.key = key
         self.flags = flags
         self._responded = False
-        self._sentinel = not flags & SENTINEL
+        self._sentinel = not flags & FLUX_KVS_WATCH_INITIAL_SENTINEL
         self._previous: object = None
         # How many blobs have been sent; None if it was a value without any.
         self._blobs = 0
@@ -53,19 +60,19 @@ class Watcher:
             False once there is nothing more to answer.
         """
         flags = self.flags
-        if flags & (APPEND | STREAM):
-            flags |= TREEOBJ
+        if flags & (FLUX_KVS_WATCH_APPEND | FLUX_KVS_STREAM):
+            flags |= FLUX_KVS_TREEOBJ
         try:
             value = db.lookup(namespace.root, self.key, flags, self.msg)
             if value is None:
                 # A commit that names the key and leaves none ends the wait for it, too.
-                if not initial or not flags & WAITCREATE:
+                if not initial or not flags & FLUX_KVS_WAITCREATE:
                     raise OSError(errno.ENOENT, None)
                 self._send_sentinel(handle)
                 return True
-            if flags & (APPEND | STREAM):
+            if flags & (FLUX_KVS_WATCH_APPEND | FLUX_KVS_STREAM):
                 self._send_blobs(db, handle, value)
-            elif not flags & (FULL | UNIQ) or self._is_new(value):
+            elif not flags & (FLUX_KVS_WATCH_FULL | FLUX_KVS_WATCH_UNIQ) or self._is_new(value):
                 handle.respond(self.msg, val_response(value))
             self._responded = True
             if initial:
@@ -76,10 +83,10 @@ class Watcher:
         except OSError as exc:
             handle.respond_error(self.msg, exc.errno or 0)
             return False
-        if flags & STREAM:
+        if flags & FLUX_KVS_STREAM:
             handle.respond_error(self.msg, errno.ENODATA)
             return False
-        once = flags & WAITCREATE and not flags & WATCH
+        once = flags & FLUX_KVS_WAITCREATE and not flags & FLUX_KVS_WATCH
         return not once and bool(self.msg.bits & FLUX_MSGFLAG_STREAMING)
 
     def _send_sentinel(self, handle: Flux) -> None:
@@ -111,7 +118,7 @@ class Watcher:
             text = "value of key watched with WATCH_APPEND overwritten"
             raise RequestError(errno.EINVAL, text)
         else:
-            what = "watched with WATCH_APPEND" if self.flags & APPEND else "streamed"
+            what = "watched with WATCH_APPEND" if self.flags & FLUX_KVS_WATCH_APPEND else "streamed"
             text = f"{kind.decode()} cannot be {what}"
             raise RequestError(errno.EISDIR if kind == b"dirref" else errno.EINVAL, text)
 
@@ -138,7 +145,7 @@ class KvsWatchService(Service):
         try:
             namespace = self._db.namespace(watcher.namespace, msg)
         except OSError as exc:
-            if exc.errno != errno.ENOTSUP or not flags & WAITCREATE:
+            if exc.errno != errno.ENOTSUP or not flags & FLUX_KVS_WAITCREATE:
                 raise RequestError(exc.errno or 0) from None
             self._add(watcher)
             return
@@ -201,7 +208,7 @@ class KvsWatchService(Service):
         found += [
             watcher
             for watcher in self._of(namespace.name)
-            if watcher.flags & FULL and watcher not in found
+            if watcher.flags & FLUX_KVS_WATCH_FULL and watcher not in found
         ]
         for watcher in found:
             if not watcher.look_up(self._db, self.handle, namespace, initial=False):
@@ -246,15 +253,20 @@ class KvsWatchService(Service):
 
 
 def _check_flags(flags: int, streaming: bool) -> None:
-    if flags & WATCH and not streaming:
+    if flags & FLUX_KVS_WATCH and not streaming:
         raise RequestError(errno.EPROTO, "KVS watch request rejected without streaming RPC flag")
-    if flags & STREAM and not streaming:
+    if flags & FLUX_KVS_STREAM and not streaming:
         raise RequestError(errno.EPROTO, "KVS stream request rejected without streaming RPC flag")
-    if flags & WATCH and flags & STREAM:
+    if flags & FLUX_KVS_WATCH and flags & FLUX_KVS_STREAM:
         raise RequestError(errno.EINVAL, "Cannot KVS watch and stream at the same time")
-    if not flags & WATCH and flags & (FULL | UNIQ | APPEND | SENTINEL):
+    if not flags & FLUX_KVS_WATCH and flags & (
+        FLUX_KVS_WATCH_FULL
+        | FLUX_KVS_WATCH_UNIQ
+        | FLUX_KVS_WATCH_APPEND
+        | FLUX_KVS_WATCH_INITIAL_SENTINEL
+    ):
         raise RequestError(errno.EINVAL, "Must set KVS watch flag with other watch flags")
-    if not flags & APPEND and flags & SENTINEL:
+    if not flags & FLUX_KVS_WATCH_APPEND and flags & FLUX_KVS_WATCH_INITIAL_SENTINEL:
         raise RequestError(
             errno.EINVAL, "Must set KVS watch append flag with initial sentinel flag"
         )

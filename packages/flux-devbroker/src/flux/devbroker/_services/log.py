@@ -102,7 +102,7 @@ class LogService(Service):
         if data is None:
             self._remote += 1
         else:
-            self.add(data.rstrip(b"\0").decode("utf-8", "replace"))
+            self.add(data.partition(b"\0")[0].decode("utf-8", "replace"))
         if msg.matchtag:
             self.handle.respond(msg)
 

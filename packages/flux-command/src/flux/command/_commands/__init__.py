@@ -1,0 +1,1 @@
+"""The commands of ``flux``, a file each, imported when they are called."""

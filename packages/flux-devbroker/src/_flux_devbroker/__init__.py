@@ -1,0 +1,1 @@
+"""What must be imported before it is known which package is called `flux`."""

@@ -1,0 +1,1 @@
+"""The commands that start brokers, which the distribution brings to ``flux``."""

@@ -1,8 +1,0 @@
-"""Pictures of what became of jobs over time, made from the events of a job manager's journal."""
-
-from __future__ import annotations
-
-from flux.devbroker._timeline.journal import JournalReader
-from flux.devbroker._timeline.model import Exceptional, Interval, Job, Timeline
-
-__all__ = ["Exceptional", "Interval", "Job", "JournalReader", "Timeline"]
