@@ -65,6 +65,10 @@ class LibfluxConnector:
         # the next one that it is given.
         self._stuck: Any = None
 
+    def disown(self) -> None:
+        """In a forked child: leave the ``flux_t`` as it is, since closing it could be noticed."""
+        self.close.detach()
+
     @property
     def handle(self) -> Any:
         """The ``flux_t *``, or None once the connection is closed."""

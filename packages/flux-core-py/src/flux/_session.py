@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from itertools import compress, count, repeat, takewhile
 from operator import is_not
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
-from weakref import WeakSet, ref
+from weakref import ref
 
 from flux._codec import (
     PREFIX_SIZE,
@@ -49,12 +49,14 @@ from flux._codec import (
     payload_of,
 )
 from flux._connector import Connector
+from flux._fork import inert_after_fork, lost_by_fork
 from flux._future import Failure, Future
 from flux.constants import (
     FLUX_MSGFLAG_STREAMING,
     FLUX_MSGTYPE_CONTROL,
     FLUX_MSGTYPE_RESPONSE,
     FLUX_O_MATCHDEBUG,
+    FLUX_NODEID_ANY,
     FLUX_O_TRACE,
     FLUX_ROLE_NONE,
     FLUX_USERID_UNKNOWN,
@@ -62,6 +64,7 @@ from flux.constants import (
 from flux.message import Message
 
 if TYPE_CHECKING:
+    from flux.core.reactor import Reactor
     from flux.rpc import RPC
 
 #: Bytes to ask the connection for at a time.
@@ -121,7 +124,7 @@ class Session:
         self.error: OSError | None = None
         self.attrs: dict[str, str] = {}
         self.encoders: dict[tuple[str | bytes, int, int], RequestEncoder] = {}
-        self.corks: dict[object, None] = {}
+        self.corks: dict[Reactor, None] = {}
         self.owners: dict[int, tuple[int]] = {}
         #: Whether C code may read from the connection as well; None if it has no way to.
         self.shared: bool | None = getattr(connector, "shared", None)
@@ -147,7 +150,18 @@ class Session:
         self._read: Callable[[], Any] = map(
             self._in.append, map(connector.recv, repeat(READ_SIZE))
         ).__next__
-        _sessions.add(self)
+        inert_after_fork(self, Session._disown)
+
+    def _disown(self) -> None:
+        """In a forked child: leave the connection to the parent."""
+        self.look(0)
+        for queue in (self._out, self._in, self.ready, self.corks, self.owners):
+            queue.clear()
+        self.wake = None
+        disown = getattr(self.connector, "disown", None)
+        if disown is not None:
+            disown()
+        self.fail(lost_by_fork(f"the handle for {self.uri}"))
 
     def close(self) -> None:
         """Give the connection up."""
@@ -610,8 +624,21 @@ class Session:
             return self.inside(self._wait, done, timeout, lost)
         finally:
             self._waits = waits
-            if self.ready and self.wake is not None:
-                self.wake()
+            if waits or self.corks or self.wake is not None:
+                self._rouse(waits)
+
+    def _rouse(self, waits: int) -> None:
+        """See that whoever waits below us on the stack looks at what we may have read for him."""
+        if self.ready and self.wake is not None:
+            self.wake()
+        if (waits or any(reactor.waiting for reactor in self.corks)) and self.error is None:
+            # We are in a signal handler that runs within his system call, which Python then
+            # makes again: only the connection can end it.  Any answer will do.
+            tag = self.matchtag()
+            request = self.encoder("broker.ping", FLUX_NODEID_ANY, 0).encode(None, tag)
+            known = map(self.rpcs.setdefault, (tag,), (_nobody,))
+            next(map(self._out.append, compress((request,), known)))
+            self.inside(self.flush)
 
     def _wait(self, done: Callable[[], Any], timeout: float, lost: bool) -> bool:
         deadline = None if timeout < 0 else time.monotonic() + timeout
@@ -654,8 +681,8 @@ class Session:
         return poll.poll(seconds * 1000)
 
 
-#: All sessions, for `flux._fork`.
-_sessions: WeakSet[Session] = WeakSet()
+def _nobody() -> None:
+    """Stand for an RPC whose answer nobody wants."""
 
 
 def _in_asyncio() -> bool:

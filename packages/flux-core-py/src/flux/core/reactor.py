@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 from weakref import ref
 
 from flux._duration import one_wait
+from flux._fork import inert_after_fork, lost_by_fork
 from flux.constants import (
     FLUX_POLLIN,
     FLUX_POLLOUT,
@@ -146,7 +147,8 @@ class Reactor:
         self.idles: dict[IdleWatcher, None] = {}
         self._signals: dict[SignalWatcher, None] = {}
         self._signalled: list[SignalWatcher] = []
-        self._waiting = False
+        #: Whether the main thread waits in this reactor.
+        self.waiting = False
         #: Called when something happened that the reactor would not notice by itself; set by
         #: whoever runs it one iteration at a time.
         self.wake: Callable[[], Any] | None = None
@@ -156,6 +158,19 @@ class Reactor:
         self._held: dict[Watcher, None] = {}
         #: True once a stop was asked for; callbacks still due are then left for the next run.
         self.stopping = False
+        self._lost: OSError | None = None
+        inert_after_fork(self, Reactor._disown)
+
+    def _disown(self) -> None:
+        """In a forked child: let go of the selector, which the kernel has shared."""
+        selector, self._selector = self._selector, None
+        self._registered = {}
+        if selector is not None:
+            selector.close()
+        self.wake = None
+        self._lost = lost_by_fork("the reactor")
+        for watcher in tuple(self._signals):
+            watcher.stop()
 
     # -- running
 
@@ -192,7 +207,12 @@ class Reactor:
                 self._leave(depth)
         finally:
             self._leave(depth)
+        self._raise_if_lost()
         return -1 if self._error else self.active()
+
+    def _raise_if_lost(self) -> None:
+        if self._lost is not None:
+            raise OSError(self._lost.errno, self._lost.strerror)
 
     def _leave(self, depth: int) -> None:
         if self._depth > depth:
@@ -253,6 +273,7 @@ class Reactor:
         return timeout
 
     def _iterate(self, block: bool) -> None:
+        self._raise_if_lost()
         if self.prepares:
             for prepare in tuple(self.prepares):
                 if prepare.active:
@@ -342,10 +363,10 @@ class Reactor:
             return selector.select(one_wait(timeout))
         deadline = None if timeout is None else time.monotonic() + timeout
         left = _SLICE if timeout is None else timeout
-        before = self._waiting
+        before = self.waiting
         try:
             try:
-                self._waiting = True
+                self.waiting = True
                 # Signals are looked for only now: one from here on wakes the wait by itself.
                 while not self._signalled:
                     events = selector.select(min(_SLICE, left))
@@ -357,11 +378,11 @@ class Reactor:
                             return events
                 return selector.select(0)
             finally:
-                self._waiting = before
+                self.waiting = before
         except _Wake:
             return []
         finally:
-            self._waiting = before
+            self.waiting = before
 
     def _call(self, watcher: Any, revents: int) -> None:
         if self.stopping:
@@ -625,8 +646,8 @@ class _SignalTable:
         waiting = False
         for watcher, reactor in tuple(self._wanted.get(signum, {}).items()):
             reactor.signalled(watcher)
-            if reactor._waiting:
-                reactor._waiting = False
+            if reactor.waiting:
+                reactor.waiting = False
                 waiting = True
             elif reactor.wake is not None:
                 reactor.wake()

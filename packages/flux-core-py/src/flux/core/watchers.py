@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from flux._duration import seconds
+from flux._duration import DurationError, seconds
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_POLLIN,
@@ -185,8 +185,11 @@ class TimerWatcher(Watcher):
 
     @staticmethod
     def _check(after: float, repeat: float) -> tuple[float, float]:
-        after, repeat = seconds(after, "after"), seconds(repeat, "repeat")
-        if not (after >= 0 and repeat >= 0):
+        try:
+            after, repeat = seconds(after, "after"), seconds(repeat, "repeat")
+        except DurationError as exc:
+            raise DurationError(exc.errno, f"{exc.strerror}, and not negative") from None
+        if after < 0 or repeat < 0:
             raise OSError(
                 errno.EINVAL, f"timer times must not be negative: after={after:g} repeat={repeat:g}"
             )
