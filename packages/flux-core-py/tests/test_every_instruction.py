@@ -7,11 +7,13 @@ import gc
 import os
 import random
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
+from instructions import Interrupted, Position
 
 import flux
 from flux import _codec
@@ -21,7 +23,6 @@ from flux.constants import (
     FLUX_RPC_STREAMING,
 )
 from flux.message import Message
-from instructions import Interrupted, Position
 
 #: How many positions of each scenario to try; 0 for all of them.
 SAMPLE = int(os.environ.get("FLUX_SWEEP", "40"))
@@ -486,6 +487,11 @@ def sweep(
     return sample
 
 
+def report(scenario: type[Scenario], count: int) -> None:
+    """Say how many positions were tried; `nox -s sweep` adds them up."""
+    sys.stdout.write(f"{scenario.__name__}: {count} positions\n")
+
+
 scenarios = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda cls: cls.__name__)
 
 
@@ -494,7 +500,7 @@ def test_an_exception(echo, scenario):
     def interfere(_scenario: Scenario) -> None:
         raise Interrupted
 
-    print(scenario.__name__, sweep(echo, scenario, interfere))
+    report(scenario, sweep(echo, scenario, interfere))
 
 
 @scenarios
@@ -512,7 +518,7 @@ def test_a_call_on_the_same_handle(echo, scenario, what):
         else:
             handle.rpc("e.stream", flags=FLUX_RPC_STREAMING).cancel()
 
-    print(scenario.__name__, sweep(echo, scenario, interfere))
+    report(scenario, sweep(echo, scenario, interfere))
 
 
 @scenarios
@@ -532,5 +538,5 @@ def test_another_thread(echo, scenario):
         thread.start()
         thread.join()
 
-    print(scenario.__name__, sweep(echo, scenario, interfere))
+    report(scenario, sweep(echo, scenario, interfere))
     assert not errors, errors

@@ -1,4 +1,4 @@
-"""Signals during a wait: their handlers run, raise out of it, and are nobody's business but theirs."""
+"""Signals during a wait: handlers run and may raise out of it, and nobody touches them."""
 
 from __future__ import annotations
 
@@ -175,7 +175,9 @@ class TestInCallbacks:
 
     def test_a_watcher_of_the_signal_is_called_instead(self, loop, interrupt):
         calls: list[int] = []
-        with loop.signal_watcher_create(signal.SIGINT, lambda h, w, n, a: calls.append(n)) as watcher:
+        with loop.signal_watcher_create(
+            signal.SIGINT, lambda h, w, n, a: calls.append(n)
+        ) as watcher:
             loop.timer_watcher_create(0, lambda *_: interrupt()).start()
             watcher.unref()
             loop.reactor_run()

@@ -106,7 +106,8 @@ def test_a_broker_takes_over_what_its_maker_is_like_at_the_time(warm, tmp_path, 
 @BOTH
 def test_a_broker_has_the_descriptors_that_it_needs_and_no_other(warm):
     with Broker(warm=warm), Broker(warm=warm) as broker:
-        # Standard ones, the end of the line, epoll, the listening socket, a pipe for signals, the lock.
+        # Standard ones, the end of the line, epoll, the listening socket, a pipe for signals, and
+        # the lock.
         assert len(os.listdir(f"/proc/{broker.pid}/fd")) == 9
 
 
