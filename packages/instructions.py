@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import os
 import random
 import socket
@@ -108,6 +109,21 @@ def _in_finalizer(frame: FrameType) -> bool:
     return False
 
 
+#: What streams give before they end, by topic.
+STREAMS: dict[str, list[dict[str, Any]]] = {
+    "e.stream": [{"n": n} for n in range(5)],
+    "e.journal": [
+        {"events": [{"timestamp": 3.0, "name": "e0"}, {"timestamp": 1.0, "name": "e1"}]},
+        {"events": [{"timestamp": 2.0, "name": "e2"}]},
+        {"events": []},
+        *({"events": [{"timestamp": n + 5.0, "name": f"e{n}"}]} for n in range(3, 6)),
+    ],
+    "job-info.eventlog-watch": [
+        {"event": json.dumps({"timestamp": n + 1.0, "name": f"e{n}"}) + "\n"} for n in range(5)
+    ],
+}
+
+
 class Echo:
     """A broker in a thread of its own: it echoes, streams, and counts what it got."""
 
@@ -134,8 +150,8 @@ class Echo:
         out = []
         if msg.type != FLUX_MSGTYPE_REQUEST:
             return
-        if msg.topic == "e.stream":
-            out = [msg.respond(b'{"n":%d}\0' % n) for n in range(5)]
+        if msg.topic in STREAMS:
+            out = [msg.respond(b"%s\0" % json.dumps(item).encode()) for item in STREAMS[msg.topic]]
             out.append(msg.respond(b"\0", errno.ENODATA))
         elif msg.topic == "e.events":
             out = [Message.from_event_encode(f"n.{n}", {"n": n}) for n in range(5)]
@@ -156,7 +172,8 @@ class Echo:
 
     def close(self) -> None:
         """End the thread and the connection."""
-        self.handle = None
+        with self.handle:
+            self.handle = None
         gc.collect()
         self.sock.shutdown(socket.SHUT_RDWR)
         self.thread.join()

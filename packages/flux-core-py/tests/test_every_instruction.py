@@ -15,6 +15,12 @@ from flux.message import Message
 
 __all__ = ["echo"]
 
+# What is interrupted before a new socket has an owner leaves it to the garbage collector, which
+# closes it and warns.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+
 
 class Call(Scenario):
     """An RPC and its get."""
@@ -347,6 +353,8 @@ class Awaiting(Scenario):
 
     def act(self) -> None:
         loop = asyncio.new_event_loop()
+        # What is raised in a callback is for this; it would keep the traceback.
+        loop.set_exception_handler(lambda *_args: None)
         try:
             loop.run_until_complete(self.main())
         except Interrupted:

@@ -40,20 +40,30 @@ def test_an_empty_event_has_the_time_at_which_it_was_made():
     assert JournalConsumerBase.SENTINEL_EVENT.is_empty()
 
 
+def pop(backlog: Backlog) -> Any:
+    found = backlog.next(iter((0,)))
+    assert found is not None
+    item, taken = found
+    next(taken)
+    return item
+
+
 @given(st.lists(st.lists(st.sampled_from([1.0, 2.0, 3, 4.5]), max_size=5), max_size=20))
 def test_a_history_is_sorted_like_a_list(responses):
     backlog = Backlog(historical=True)
     expected = []
     for i, times in enumerate(responses):
         entries = [{"timestamp": time, "name": f"{i}.{j}"} for j, time in enumerate(times)]
-        assert backlog.add(entries, {"i": i}, 0.0) is None
+        add, fault = backlog.add(entries, {"i": i}, 0.0, iter((True,)))
+        next(add)
+        assert fault is None
         expected += [(dict(entry), {"i": i}) for entry in entries]
     assert not backlog
-    assert backlog.pop() is None
-    backlog.end_history(mark=False)
+    assert backlog.next(iter((0,))) is None
+    next(backlog.end_history(False, iter((True,))))
     items = []
     while backlog:
-        items.append(backlog.pop())
+        items.append(pop(backlog))
     assert items == sorted(expected, key=lambda item: item[0]["timestamp"])
 
 
@@ -64,13 +74,12 @@ def test_a_history_takes_little_more_than_its_text():
     for i in range(2000):
         resources = {"annotations": {"sched": {"resource_summary": "rank0/core0"}}}
         entry = {"timestamp": 1e9 - i, "name": "alloc", "context": resources}
-        backlog.add([entry], arguments, 0.0)
+        next(backlog.add([entry], arguments, 0.0, iter((True,)))[0])
         del entry, resources
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # 117 bytes of text; as objects they would be nearly 1000.
     assert size / 2000 < 200
-    backlog.end_history(mark=False)
-    item = backlog.pop()
-    assert item is not None
+    next(backlog.end_history(False, iter((True,))))
+    item = pop(backlog)
     assert item[0]["timestamp"] == 1e9 - 1999

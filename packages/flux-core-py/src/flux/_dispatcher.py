@@ -10,7 +10,7 @@ from operator import is_not, not_
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Callable
 
-from flux._future import Future
+from flux._future import Again, Future
 from flux._session import Session
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
@@ -165,6 +165,9 @@ class Dispatcher:
         except BaseException:
             # It may be called for the same result again, from the place of the next.
             future._passed = True
+            if isinstance(callback, Again) and future._then is then:
+                future._await_next()
+                future.schedule()
             raise
         finally:
             if not future.keeps_running():

@@ -225,17 +225,20 @@ class Future:
 
         The continuation, if there is one, will be called for that.
         """
-        results = self.results
+        self._await_next()
+        del self.results[:1]
+
+    def _await_next(self) -> None:
+        """Ask to be called back for the result after the first, which is about to be dropped."""
         if self._then is not None:
             if not self._armed:
                 self._hold()
                 self._armed = [1]
-            if len(results) < 2:
+            if len(self.results) < 2:
                 self._passed = False
                 self._start_timer()
             elif self._passed:
                 self.schedule()
-        del results[:1]
 
     # -- continuations
 
@@ -441,6 +444,10 @@ class Future:
         tb: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class Again(partial):  # type: ignore[type-arg]
+    """A continuation to be called again if an exception has cut it short."""
 
 
 class FutureExt(Future):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from operator import is_not
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -75,6 +77,8 @@ class RPC(Future):
     @property
     def _outstanding(self) -> bool:
         """Whether there are responses to come."""
+        if self._matchtag == FLUX_MATCHTAG_NONE:
+            return False
         return self._matchtag in self.flux_handle._session.rpcs
 
     def under_way(self) -> bool:
@@ -160,6 +164,18 @@ class RPC(Future):
             rpcs[self._matchtag] = ref(other)
         self.results = []
         self._matchtag = FLUX_MATCHTAG_NONE
+
+    def claim(self) -> Iterator[int]:
+        """Return a claim to what is looked at from now on, good for one step."""
+        return self.flux_handle._session.look(1)
+
+    def take_first(self, claim: Iterator[int]) -> Iterator[Any]:
+        """Return what, when it is advanced, goes on to the next response in one C call.
+
+        It yields True, once and if the claim is still good.
+        """
+        self._await_next()
+        return map(is_not, map(self.results.pop, claim), (self,))
 
     def get_matchtag(self) -> int:
         """Return the number that ties responses to the request."""

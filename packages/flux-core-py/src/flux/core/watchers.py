@@ -92,11 +92,11 @@ class Watcher:
     def stop(self) -> Self:
         """Stop the watcher.  Stopping it again does nothing."""
         # All of it each time: an exception may have kept an earlier call from ending.
+        self.active = False
         reactor = self.flux_handle._reactor
         if reactor is not None:
             self._remove(reactor)
             reactor.release(self)
-        self.active = False
         return self
 
     def ref(self) -> Self:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterable
-from operator import gt, is_not
+from collections.abc import Iterable, Iterator
+from itertools import compress
+from operator import gt, is_not, not_
 from typing import Any, Union
 
 from orjson import dumps, loads
@@ -23,13 +24,18 @@ __all__ = ["SENTINEL", "Backlog", "Item", "pack", "unpack"]
 #: An entry, and what its consumer wants to know of the response when it makes the event.
 Item = tuple[dict[str, Any], Any]
 
-#: The entry that `Backlog.pop` returns between the history and the present.
+#: The entry that comes between the history and the present.
 SENTINEL: dict[str, Any] = {}
 
 #: An object from JSON, in a form that takes less memory.
 Packed = Union[bytes, dict[str, Any]]
 
 _NOTHING: dict[str, Any] = {}
+
+_LAST = (-1,)
+
+#: True for what two columns had at one place, which are never the same object.
+_taken = is_not
 
 
 def pack(entry: dict[str, Any]) -> Packed:
@@ -58,43 +64,47 @@ def _sort(column: list[Any], times: Iterable[float]) -> None:
 class Backlog:
     """Entries between their arrival and their delivery.
 
-    Attributes:
-        historical: Whether what arrives still belongs to the history; `pop` then has nothing.
+    Nothing here is changed by more than one C call at a time, so that an exception from a signal
+    handler finds all of it or nothing done; see `flux.core` on claims.
     """
 
-    __slots__ = ("_arguments", "_live", "_ordered", "_past", "_times", "historical")
+    __slots__ = ("_arguments", "_history", "_live", "_past", "_times")
 
     def __init__(self, historical: bool) -> None:
-        self.historical = historical
         # Three parallel columns: that takes less than a record for each entry.
         self._past: list[Packed] = []
         self._times = array("d")
         self._arguments: list[Any] = []
-        # The past once it is in order, last event first.
-        self._ordered: list[Packed] = []
+        # Once the history is complete: its entries and their arguments, last first.
+        self._history: list[tuple[list[Packed], list[Any]]] = [] if historical else [([], [])]
         self._live: deque[Item] = deque()
 
-    def __bool__(self) -> bool:
-        return bool(self._ordered or self._live)
+    @property
+    def historical(self) -> bool:
+        """Whether what arrives still belongs to the history; there is nothing to deliver then."""
+        return not self._history
 
-    def add(self, entries: list[Any], arguments: Any, since: float) -> str | None:
-        """Add entries that have just arrived; they belong to the backlog from now on.
+    def __bool__(self) -> bool:
+        return bool(self._history) and bool(self._history[0][0] or self._live)
+
+    def add(
+        self, entries: list[Any], arguments: Any, since: float, taken: Iterator[Any]
+    ) -> tuple[Iterator[Any], str | None]:
+        """Read entries that have just arrived.
 
         Args:
             entries: The entries.  One without a timestamp is given the present time.
             arguments: What to return with each of them.
             since: Leave out entries that are not later than this time.
+            taken: Yields something true once, if the entries may be added.
 
         Returns:
-            What is wrong with the first malformed entry, or None.  The others were added.
+            What adds them when it is advanced; and what is wrong with the first malformed entry,
+            or None.
         """
         fault = None
-        historical = self.historical
-        keep, keep_time, keep_arguments = (
-            self._past.append,
-            self._times.append,
-            self._arguments.append,
-        )
+        found: list[Any] = []
+        times = array("d")
         for entry in entries:
             # First the quick test that all but odd entries pass.
             try:
@@ -112,38 +122,57 @@ class Backlog:
                 timestamp = entry["timestamp"]
             if timestamp <= since:
                 continue
-            if historical:
-                keep_time(timestamp)
-                keep(pack(entry))
-                keep_arguments(arguments)
-            else:
-                self._live.append((entry, arguments))
-        return fault
+            found.append(entry)
+            times.append(timestamp)
+        if self._history:
+            items = [(entry, arguments) for entry in found]
+            return map(self._live.extend, compress((items,), taken)), fault
+        packed = [pack(entry) for entry in found]
+        taken = map(is_not, taken, map(self._times.extend, (times,)))
+        taken = map(is_not, taken, map(self._arguments.extend, ([arguments] * len(found),)))
+        return map(self._past.extend, compress((packed,), taken)), fault
 
-    def end_history(self, mark: bool) -> None:
+    def end_history(self, mark: bool, taken: Iterator[Any]) -> Iterator[Any]:
         """Put the history in order of time, entries of one time as they came.
 
         Args:
-            mark: Have `pop` return `SENTINEL` after it.
+            mark: Deliver `SENTINEL` after it.
+            taken: Yields something true once, if the history is to end.
+
+        Returns:
+            What ends it when it is advanced.
         """
-        self.historical = False
-        times = self._times
+        past, arguments, times = self._past[:], self._arguments[:], self._times
         if any(map(gt, times, times[1:])):
-            _sort(self._past, times)
-            arguments = self._arguments
+            _sort(past, times)
             if any(map(is_not, arguments, arguments[1:])):
                 # Permuted as the entries were, since sorting is stable.
                 _sort(arguments, times)
-        self._times = array("d")
-        # To be taken from the end, so that memory is given back as events are delivered.
-        self._past.reverse()
-        self._arguments.reverse()
-        self._ordered, self._past = self._past, []
         if mark:
-            self._live.append((SENTINEL, _NOTHING))
+            past.append(SENTINEL)
+            arguments.append(_NOTHING)
+        # To be taken from the end, so that memory is given back as events are delivered.
+        past.reverse()
+        arguments.reverse()
+        return map(self._history.append, compress(((past, arguments),), taken))
 
-    def pop(self) -> Item | None:
-        """Remove and return the next entry, or None if there is none."""
-        if self._ordered:
-            return unpack(self._ordered.pop()), self._arguments.pop()
-        return self._live.popleft() if self._live else None
+    def next(self, claim: Iterator[int]) -> tuple[Item, Iterator[Any]] | None:
+        """Return the next entry, and what removes it when it is advanced; None if there is none.
+
+        Args:
+            claim: What has to be good for the entry to be removed.
+        """
+        if not self._history:
+            return None
+        if self._past:
+            self._past.clear()
+            self._arguments.clear()
+            self._times = array("d")
+        past, arguments = self._history[0]
+        if past:
+            taken = map(past.pop, map(_LAST.__getitem__, claim))
+            item = unpack(past[-1]), arguments[-1]
+            return item, map(_taken, taken, map(list.pop, (arguments,)))
+        if self._live:
+            return self._live[0], map(not_, map(self._live.__delitem__, claim))
+        return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable
 
 from flux._duration import limit
 from flux.abc._backlog import Backlog, Item
@@ -14,12 +15,24 @@ if TYPE_CHECKING:
     from flux.abc.journal import JournalConsumerBase
     from flux.rpc import RPC
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "fails_again"]
 
 #: Seconds that a wait which must not wait takes.  It still has to read what has arrived.
 _MOMENT = 1e-6
 
 _NO_ARGUMENTS: Mapping[str, Any] = {}
+
+
+def fails_again(call: Callable[[], Any]) -> bool:
+    """Return True if a call that has raised raises again.
+
+    If it does not, the exception came from a signal handler, and costs nothing.
+    """
+    try:
+        call()
+    except Exception:
+        return True
+    return False
 
 
 class Stream:
@@ -89,49 +102,72 @@ class Stream:
             OSError: EPROTO, the response or an entry in it is malformed.  The stream goes on.
             Exception: What the consumer's methods raise.  The stream goes on.
         """
+        # Again, if a signal handler came in between.
+        while self.rpc.is_ready() and not self._absorb(consumer):
+            pass
+
+    def _absorb(self, consumer: JournalConsumerBase) -> bool:
         rpc = self.rpc
         backlog = self.backlog
+        # The response leaves the future and its entries come into the backlog in one C call.
+        taken = rpc.take_first(rpc.claim())
         try:
             resp = rpc.get()
         except OSError as exc:
             if rpc.error_string() is None:
                 # Not an error response, but one that cannot be read.
-                rpc.reset()
+                next(taken, None)
                 raise
-            self.end = exc.with_traceback(None)
+            if backlog.historical:
+                next(backlog.end_history(False, iter((True,))))
             # A continuation refers back to the consumer.
             rpc.stop()
-            if backlog.historical:
-                backlog.end_history(mark=False)
-            return
-        # First of all, so that no fault in the response keeps the next one from coming.
-        rpc.reset()
+            # Last, as with it the stream is ready.
+            self.end = exc.with_traceback(None)
+            return True
+        fault: BaseException | None = None
         if consumer.is_empty_response(resp):
             if backlog.historical:
-                backlog.end_history(consumer.include_sentinel)
-            return
+                taken = backlog.end_history(consumer.include_sentinel, taken)
+        else:
+            try:
+                taken, text = self._read(consumer, resp, taken)
+                if text is not None:
+                    text = f"malformed event from {consumer.topic}: {text}"
+                    fault = OSError(errno.EPROTO, text)
+            except Exception:
+                # No fault in a response keeps the next one from coming.
+                if fails_again(partial(self._read, consumer, resp, taken)):
+                    next(taken, None)
+                raise
+        done = next(taken, self) is not self
+        if done and fault is not None:
+            raise fault
+        return done
+
+    def _read(
+        self, consumer: JournalConsumerBase, resp: Any, taken: Iterator[Any]
+    ) -> tuple[Iterator[Any], str | None]:
         events = resp.get("events") if isinstance(resp, dict) else None
         if not isinstance(events, list):
             raise OSError(
                 errno.EPROTO, f"malformed response from {consumer.topic}: it has no list of events"
             )
         arguments: Any = consumer.process_response(resp) or _NO_ARGUMENTS
-        if backlog.historical:
+        if self.backlog.historical:
             arguments = consumer._fold(arguments)
-        fault = backlog.add(events, arguments, consumer.since)
-        if fault is not None:
-            raise OSError(errno.EPROTO, f"malformed event from {consumer.topic}: {fault}")
+        return self.backlog.add(events, arguments, consumer.since, taken)
 
-    def take(self) -> Item | None:
-        """Return the next entry, or None after the last; only if the stream is ready.
+    def next(self) -> tuple[Item, Iterator[Any]] | None:
+        """Return the next entry and what removes it; None after the last, or if none is there.
 
         Raises:
             OSError: The error that ended the stream, unless that is ENODATA.
         """
-        item = self.backlog.pop()
-        if item is None and self.end is not None and self.end.errno != errno.ENODATA:
+        found = self.backlog.next(self.rpc.claim())
+        if found is None and self.end is not None and self.end.errno != errno.ENODATA:
             raise OSError(self.end.errno, self.end.strerror)
-        return item
+        return found
 
     def cancel(self, cancel_topic: str) -> None:
         """Have the service end the stream, unless that was asked for before.
@@ -140,8 +176,9 @@ class Stream:
             cancel_topic: Topic of the request for that.
         """
         if not self._cancelled:
-            self._cancelled = True
+            # In this order: asking twice does no harm.
             self.rpc.cancel(cancel_topic)
+            self._cancelled = True
 
     def give_up(self, cancel_topic: str) -> None:
         """Have the service end the stream, and want nothing more of it.
@@ -151,9 +188,9 @@ class Stream:
         """
         if self.given_up:
             return
-        self.given_up = True
         self.backlog = Backlog(False)
         if self.end is None:
             self.end = OSError(errno.ENODATA, "the journal was given up")
         self.rpc.stop()
         self.cancel(cancel_topic)
+        self.given_up = True

@@ -5,20 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
 from flux.abc._backlog import SENTINEL, Item
 from flux.abc._callbacks import Callback, Callbacks
 from flux.abc._event import JournalEventBase
-from flux.abc._stream import Stream
+from flux.abc._stream import Stream, fails_again
 from flux.constants import FLUX_RPC_STREAMING
+from flux.rpc import RPC
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from flux.core.handle import Flux
-    from flux.rpc import RPC
 
 __all__ = ["JournalConsumerBase", "JournalEventBase"]
 
@@ -159,8 +160,18 @@ class JournalConsumerBase(ABC):
             OSError: EPIPE, the connection is lost.
         """
         self._give_up()
-        rpc = self.handle.rpc(self.topic, self.request_payload, _NODEID, FLUX_RPC_STREAMING)
-        self._stream = Stream(rpc, self.full)
+        rpc = RPC.__new__(RPC)
+        try:
+            payload = self.request_payload
+            rpc.__init__(  # type: ignore[misc]
+                self.handle, self.topic, payload, _NODEID, FLUX_RPC_STREAMING
+            )
+            self._stream = Stream(rpc, self.full)
+        except BaseException:
+            # A stream that nobody knows of would go on for ever.
+            with suppress(OSError, RuntimeError):
+                rpc.cancel(self.cancel_topic)
+            raise
         if self._callback is not None:
             self._callbacks = Callbacks(self, self._stream)
         return self
@@ -198,19 +209,30 @@ class JournalConsumerBase(ABC):
             TimeoutError: The time ran out.  Nothing is lost; a later call goes on.
             OSError: The error that ended the stream, then and ever after.  EPROTO, a response or
                 entry is malformed; a later call goes on after it.
-            KeyboardInterrupt: SIGINT was received while waiting.
         """
         stream = self._stream
         if stream is None:
             raise RuntimeError("poll() called before start()")
-        item = stream.backlog.pop()
-        if item is None:
-            if stream.end is None:
-                stream.wait(self, timeout)
-            item = stream.take()
-            if item is None:
+        if not stream.ready():
+            stream.wait(self, timeout)
+        return self._next(stream)
+
+    def _next(self, stream: Stream) -> JournalEventBase | None:
+        """Return the next event of a stream that is ready, None after the last."""
+        while True:
+            found = stream.next()
+            if found is None:
                 return None
-        return self._event(item)
+            item, taken = found
+            try:
+                event = self._event(item)
+            except Exception:
+                if fails_again(partial(self._event, item)):
+                    next(taken, None)
+                raise
+            # A signal handler may have been faster.
+            if next(taken, None) is not None:
+                return event
 
     def set_callback(self, event_cb: Callable[..., Any], *args: Any, **kwargs: Any) -> Self:
         """Have the reactor call back for each event, and with None at the end of the stream.
@@ -311,7 +333,7 @@ class JournalConsumerBase(ABC):
             # Unless another task was faster.
             if stream.rpc.is_ready() and not stream.ready():
                 stream.absorb(self)
-        item = stream.take()
-        if item is None:
+        event = self._next(stream)
+        if event is None:
             raise StopAsyncIteration
-        return self._event(item)
+        return event
