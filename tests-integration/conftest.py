@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from flux.devbroker._launch import cool_down
 from harness import leftovers
 from harness.cell import loaded_library, our_version, python_version
 from harness.results import CLOSERS, FAILS, RESULTS, WORKS, Results
@@ -93,6 +94,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     yield
     for close in config.stash.get(CLOSERS, []):
         close()
+    cool_down()
     left = leftovers.wait_gone(config.stash[MARK], GONE_LIMIT)
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -382,7 +382,7 @@ class TestCFunctions:
         msg = handle.request_encode("a.b", {"x": [1, "ä"]})
         topic = ffi.new("char **")
         assert raw.flux_msg_get_topic(msg, topic) == 0
-        made = flux.Message(handle=raw.flux_request_encode("a.b", '{"x":[1,"ä"]}'))
+        made = flux.Message(handle=raw.flux_request_encode("a.b", '{"x": [1, "ä"]}'))
         assert made.encode() == msg.encode()
 
     def test_job_ids(self) -> None:

@@ -7,11 +7,11 @@ import os
 from typing import Any
 
 import pytest
-from instructions import LONG, Interrupted, Scenario, echo, interferences, report, sweep
 
 import flux
 from flux.constants import FLUX_MSGTYPE_EVENT, FLUX_MSGTYPE_REQUEST, FLUX_RPC_STREAMING
 from flux.message import Message
+from instructions import LONG, Interrupted, Scenario, echo, interferences, report, sweep
 
 __all__ = ["echo"]
 
@@ -53,10 +53,10 @@ class Many(Scenario):
     """64 RPCs in flight."""
 
     def prepare(self) -> None:
-        self.rpcs: list[Any] = []
+        self.rpcs: list[Any] = [self.handle.rpc("e.x", {"n": n}) for n in range(62)]
 
     def act(self) -> None:
-        for n in range(64):
+        for n in range(62, 64):
             self.rpcs.append(self.handle.rpc("e.x", {"n": n}))
         for rpc in self.rpcs:
             rpc.get()

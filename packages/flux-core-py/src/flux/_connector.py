@@ -34,8 +34,16 @@ _LIBFLUX = "libflux+"
 DEFAULT_RETRY_COUNT = 5
 
 
+class BusyError(RuntimeError):
+    """A call from within another on the same handle that has to be finished first."""
+
+
 class Connector(Protocol):
     """A connection to a broker.
+
+    `send` and `recv` are C functions, so that nothing can come between what they do and the keeping
+    of their result.  A connector for which that cannot be has a `reader` in place of `recv`, and a
+    `send` that goes on where an exception has cut it short; see `flux._libflux`.
 
     Attributes:
         credentials: The userid and rolemask to fill into messages that have none.

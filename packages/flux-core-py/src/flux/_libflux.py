@@ -10,10 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import weakref
-from typing import Any
+from itertools import compress
+from operator import is_
+from typing import Any, Callable
 
 from _flux._core import ffi, lib
 from flux._codec import MAGIC, PREFIX, PREFIX_SIZE, TYPE_OFFSET, U32
+from flux._connector import BusyError
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_MSGTYPE_REQUEST,
@@ -28,6 +31,11 @@ from flux.constants import (
 )
 
 _WOULD_BLOCK = (errno.EAGAIN, errno.EWOULDBLOCK)
+
+#: Messages that are read at once, at most.
+MAX_MESSAGES = 256
+
+_succeeded = (0).__eq__
 
 #: In the place of a message that was stuck and then went out without `LibfluxConnector.send`.
 _SENT = object()
@@ -61,9 +69,13 @@ class LibfluxConnector:
         # The matchtags of our requests.  Responses to any others are for C code.
         self._tags: set[int] = set()
         self._foreign: list[Any] = []
-        # A message that could not be sent at once: the library may hold part of it, so it must be
-        # the next one that it is given.
-        self._stuck: Any = None
+        # What `send` was last given, the messages in it, and what flux_send(3) has returned for
+        # each: it is called again for those that it has not taken, with the same objects, as the
+        # library may hold part of the first of them.
+        self._sending: tuple[Any, list[Any], list[int]] = (None, [], [])
+        # Messages that flux_recv(3) has returned.
+        self._received: list[Any] = []
+        self._busy = False
 
     def disown(self) -> None:
         """In a forked child: leave the ``flux_t`` as it is, since closing it could be noticed."""
@@ -95,27 +107,53 @@ class LibfluxConnector:
         return tag
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send whole messages; see `flux._connector.Connector`."""
+        """Send whole messages; see `flux._connector.Connector`.
+
+        Cut short by an exception, it goes on when it is called with the same object again.
+        """
         if not self.close.alive:
             raise OSError(errno.EPIPE, os.strerror(errno.EPIPE))
-        view = memoryview(data)
-        sent = 0
-        while sent < len(view):
-            _, length = PREFIX.unpack_from(view, sent)
-            stop = sent + PREFIX_SIZE + length
-            msg = self._stuck
-            if msg is None:
-                msg = self._decode(view[sent + PREFIX_SIZE : stop])
-            if msg is not _SENT and lib.flux_send(self._handle, msg, FLUX_O_NONBLOCK) < 0:
-                if ffi.errno not in _WOULD_BLOCK:
-                    raise _error("flux_send")
-                self._stuck = msg
-                break
-            self._stuck = None
-            sent = stop
-        if not sent:
-            raise BlockingIOError
-        return sent
+        busy = self._busy
+        try:
+            self._enter()
+            return self._send(data)
+        finally:
+            self._busy = busy
+
+    def _enter(self) -> None:
+        if self._busy:
+            # From a signal handler or a finalizer: what it sends is sent by the call below.
+            raise BusyError(
+                "this handle is over libflux-core and in the middle of a call that a signal "
+                "handler has interrupted: an answer cannot be waited for here"
+            )
+        self._busy = True
+
+    def _send(self, data: bytes | memoryview) -> int:
+        if self._sending[0] is not data:
+            messages = []
+            view = memoryview(data)
+            stop = 0
+            while stop < len(view):
+                start = stop + PREFIX_SIZE
+                stop = start + PREFIX.unpack_from(view, stop)[1]
+                messages.append(self._decode(view[start:stop]))
+            self._sending = (data, messages, [])
+        _, messages, results = self._sending
+        while len(results) < len(messages):
+            msg = messages[len(results)]
+            if msg is not _SENT:
+                sent = map(lib.flux_send, (self._handle,), (msg,), (FLUX_O_NONBLOCK,))
+                # Its result is kept before anything can come in between.
+                next(map(results.append, filter(_succeeded, sent)), None)
+            else:
+                results.append(0)
+            if len(results) < len(messages) and messages[len(results)] is msg:
+                code = ffi.errno
+                if code not in _WOULD_BLOCK:
+                    raise OSError(code, f"flux_send: {os.strerror(code)}")
+                raise BlockingIOError
+        return len(data)
 
     def _decode(self, frames: memoryview) -> Any:
         if frames[TYPE_OFFSET] == FLUX_MSGTYPE_REQUEST:
@@ -125,38 +163,64 @@ class LibfluxConnector:
             raise _error("flux_msg_decode")
         return ffi.gc(msg, lib.flux_msg_destroy)
 
+    def reader(self, put: Callable[[bytes], None]) -> Callable[[], None]:
+        """Return what reads messages, of which there is at least one, and puts each somewhere.
+
+        Raises:
+            BlockingIOError: Nothing has arrived; raised by what is returned.
+            OSError: The connection is broken; likewise.
+        """
+
+        def read() -> None:
+            if not self.close.alive:
+                raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            busy = self._busy
+            try:
+                self._enter()
+                self._read(put)
+            finally:
+                self._busy = busy
+
+        return read
+
     def recv(self, size: int) -> bytes:
-        """Return whole messages, at least one and no more than make up ``size`` bytes."""
-        if not self.close.alive:
-            raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-        parts: list[bytes] = []
-        held = 0
-        while held < size:
-            msg = lib.flux_recv(self._handle, self._match, FLUX_O_NONBLOCK)
-            if msg == ffi.NULL:
-                if ffi.errno not in _WOULD_BLOCK:
-                    if parts:
-                        break
-                    raise _error("flux_recv")
+        """Not used: see `reader`."""
+        raise BlockingIOError
+
+    def _read(self, put: Callable[[bytes], None]) -> None:
+        received = self._received
+        found = False
+        for _ in range(MAX_MESSAGES):
+            if not received:
+                msg = map(lib.flux_recv, (self._handle,), (self._match,), (FLUX_O_NONBLOCK,))
+                next(map(received.append, filter(None, msg)), None)
+            if not received:
+                code = ffi.errno
+                if code not in _WOULD_BLOCK:
+                    if found:
+                        return
+                    raise OSError(code, f"flux_recv: {os.strerror(code)}")
                 # This clears the descriptor; what has come since then shows in the result.
                 events = lib.flux_pollevents(self._handle)
                 if events >= 0 and events & FLUX_POLLIN:
                     continue
-                if not parts and (events < 0 or events & FLUX_POLLERR):
+                if not found and (events < 0 or events & FLUX_POLLERR):
                     raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
                 break
-            msg = ffi.gc(msg, lib.flux_msg_destroy)
-            frames = encoded(msg)
+            frames = encoded(received[0])
+            taken = map(received.pop, (0,))
             if frames[TYPE_OFFSET] == FLUX_MSGTYPE_RESPONSE:
                 (tag,) = U32.unpack(frames[-U32.size :])
                 if tag != FLUX_MATCHTAG_NONE and tag not in self._tags:
-                    self._foreign.append(msg)
+                    owned = map(ffi.gc, taken, (lib.flux_msg_destroy,))
+                    next(map(self._foreign.append, owned))
                     continue
-            parts += (PREFIX.pack(MAGIC, len(frames)), frames)
-            held += PREFIX_SIZE + len(frames)
-        if not parts:
+            whole = PREFIX.pack(MAGIC, len(frames)) + frames
+            destroyed = map(lib.flux_msg_destroy, taken)
+            next(map(put, compress((whole,), map(is_, destroyed, (None,)))))
+            found = True
+        if not found:
             raise BlockingIOError
-        return b"".join(parts)
 
     def share(self) -> None:
         """Prepare for C code that uses the handle.
@@ -165,8 +229,11 @@ class LibfluxConnector:
         """
         if not self.close.alive:
             return
-        if self._stuck not in (None, _SENT) and lib.flux_send(self._handle, self._stuck, 0) == 0:
-            self._stuck = _SENT
+        _, messages, results = self._sending
+        if len(results) < len(messages):
+            stuck = messages[len(results)]
+            if stuck is not _SENT and lib.flux_send(self._handle, stuck, 0) == 0:
+                messages[len(results)] = _SENT
         foreign, self._foreign = self._foreign, []
         for msg in reversed(foreign):
             lib.flux_requeue(self._handle, msg, FLUX_RQ_HEAD)

@@ -48,7 +48,7 @@ from flux._codec import (
     encode,
     payload_of,
 )
-from flux._connector import Connector
+from flux._connector import BusyError, Connector
 from flux._fork import inert_after_fork, lost_by_fork
 from flux._future import Failure, Future
 from flux.constants import (
@@ -147,9 +147,12 @@ class Session:
         self._tracing = bool(flags & FLUX_O_TRACE)
         self._tx_counts: list[int] | None = None
         self._rx_counts: list[int] | None = None
-        self._read: Callable[[], Any] = map(
-            self._in.append, map(connector.recv, repeat(READ_SIZE))
-        ).__next__
+        reader = getattr(connector, "reader", None)
+        self._read: Callable[[], Any] = (
+            map(self._in.append, map(connector.recv, repeat(READ_SIZE))).__next__
+            if reader is None
+            else reader(self._in.append)
+        )
         inert_after_fork(self, Session._disown)
 
     def _disown(self) -> None:
@@ -332,7 +335,12 @@ class Session:
 
     def _sent_some(self) -> None:
         if not self.corks or len(self._out) >= MAX_CORKED:
-            if self.inside(self.flush):
+            try:
+                unsent = self.inside(self.flush)
+            except BusyError:
+                # Whoever is inside, below us on the stack, will send it.
+                return
+            if unsent:
                 self._flush_rest()
             if self.error is not None:
                 raise self._broken_pipe()
@@ -372,7 +380,7 @@ class Session:
                 return False
             head = front[0]
             if head.__class__ is not int:
-                if len(front) == 2:
+                if len(front) == 2 and self.shared is None:
                     head = self._joined(claim)
                 try:
                     next(map(out.insert, claim, map(send, (head,))), None)
@@ -650,6 +658,9 @@ class Session:
                 self.sort()
                 self.tell()
             if done():
+                if self._out:
+                    # From who came in between and could not send it.
+                    self.flush()
                 return True
             if self.error is not None:
                 if lost:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import weakref
 from functools import partial
-from typing import IO, Callable
+from typing import IO, Any
 
 from flux._uri import URI
 from flux.constants import FLUX_ROLE_NONE, FLUX_USERID_UNKNOWN
@@ -193,7 +193,7 @@ def _start(uri: URI, argv: list[str], started: list[SSHConnector]) -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        start: Callable[[list[str]], subprocess.Popen[bytes]] = partial(
+        start: Any = partial(
             subprocess.Popen, stdin=far.fileno(), stdout=far.fileno(), stderr=subprocess.PIPE
         )
         processes.extend(map(start, (argv,)))
