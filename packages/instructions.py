@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from types import CodeType, FrameType
 from typing import Any, Callable
@@ -168,7 +169,9 @@ class Echo:
             out = [msg.respond(msg.payload_bytes and msg.payload_bytes + b"\0")]
         for response in out:
             response.rolemask = 1
-        self.sock.sendall(b"".join(response.to_stream() for response in out))
+        # The handle may be closed before it has read all.
+        with suppress(ConnectionError):
+            self.sock.sendall(b"".join(response.to_stream() for response in out))
 
     def close(self) -> None:
         """End the thread and the connection."""

@@ -404,6 +404,8 @@ def cut(data: bytes) -> tuple[list[Span], int, int, ProtocolError | None]:
             pos -= PREFIX_SIZE
             if not MAGIC.startswith(data[pos : pos + 4]):
                 raise ProtocolError("a message prefix has a wrong magic number")
+            # One byte more may show that it is no prefix.
+            stop = size + 1
             pos += PREFIX_SIZE
     except ProtocolError as exc:
         return spans, pos - PREFIX_SIZE, 0, exc

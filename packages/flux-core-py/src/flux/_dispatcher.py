@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from itertools import compress
+from itertools import compress, repeat
 from operator import is_not, not_
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Callable
 
 from flux._future import Again, Future
-from flux._session import Session
+from flux._session import Session, _use_up
 from flux.constants import (
     FLUX_MATCHTAG_NONE,
     FLUX_MSGFLAG_NORESPONSE,
@@ -85,13 +85,12 @@ class Dispatcher:
     def waits(self) -> bool:
         """Return True if a continuation is outstanding, for which the reactor is to run."""
         held = self.held
-        for future in tuple(held) if len(held) > 1 else held:
+        for future in tuple(held):
             if future.keeps_running():
                 return True
             if not future._armed:
                 # Whoever called it back was cut short.
                 held.pop(future, None)
-                return self.waits()
         return False
 
     # -- the reactor's side
@@ -128,11 +127,14 @@ class Dispatcher:
     def dispatch(self, reactor: Reactor) -> None:
         """Call the callbacks of what is ready now."""
         ready = self.ready
+        session = self.session
         if ready or self._copies:
             try:
                 self._call_copies()
                 for _ in range(len(ready)):
-                    claim = self.session.look(1)
+                    # As `Session.look`, which would be one call more for each.
+                    _use_up(session.claim)
+                    session.claim = claim = repeat(0, 1)
                     # A blocking call within a callback may have taken some.
                     if reactor.stopping or not ready:
                         return
@@ -145,9 +147,9 @@ class Dispatcher:
                         self._call_back(item, claim)
             except Exception as exc:
                 reactor.fail(exc)
-        elif self.session.error is not None and not reactor.stopping:
-            self.session.bury()
-            reactor.fail(OSError(self.session.error.errno, self.session.error.strerror))
+        elif session.error is not None and not reactor.stopping:
+            session.bury()
+            reactor.fail(OSError(session.error.errno, session.error.strerror))
 
     def _call_back(self, future: Future, claim: Iterator[int]) -> None:
         """Call a future's continuation, if it still waits to be called."""
@@ -158,6 +160,10 @@ class Dispatcher:
             next(place, None)
             return
         callback, args = then
+        if not future.under_way():
+            # Unless it is reset, nothing keeps the reactor running for it any more.  A stream that
+            # ends later is found out by `waits`.
+            self.held.pop(future, None)
         # Taken from its place, no longer waiting, and called: in one.
         taken = map(is_not, place, map(future._armed.pop, _FIRST))
         try:
@@ -169,9 +175,6 @@ class Dispatcher:
                 future._await_next()
                 future.schedule()
             raise
-        finally:
-            if not future.keeps_running():
-                self.held.pop(future, None)
 
     def _deliver(self, msg: Message, claim: Iterator[int]) -> None:
         taken: Iterator[Any] = map(not_, map(self.ready.__delitem__, claim))

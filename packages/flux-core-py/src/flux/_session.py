@@ -32,7 +32,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import compress, count, repeat, takewhile
 from operator import is_not
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
@@ -138,13 +138,14 @@ class Session:
         # Futures that have something new, which may not have been told yet.
         self._due: dict[Future, None] = {}
         self._waits = 0
+        self._poller: select.poll | None = None
         # What else there is to do after a read.
         self._aside: Callable[[], None] | None = getattr(connector, "aside", None)
         # Matchtags that are free, and where more come from: C code that shares the connection
         # takes some as well.
         self._tags: list[int] = []
         self._new_tag: Callable[[], int] = getattr(connector, "matchtag", count(1).__next__)
-        self._tracing = bool(flags & FLUX_O_TRACE)
+        self._tracing = self._noting = bool(flags & FLUX_O_TRACE)
         self._tx_counts: list[int] | None = None
         self._rx_counts: list[int] | None = None
         reader = getattr(connector, "reader", None)
@@ -179,6 +180,7 @@ class Session:
         if self._tx_counts is None or self._rx_counts is None:
             self._tx_counts = [0] * (FLUX_MSGTYPE_CONTROL + 1)
             self._rx_counts = [0] * (FLUX_MSGTYPE_CONTROL + 1)
+            self._noting = True
         return self._tx_counts, self._rx_counts
 
     def look(self, steps: int) -> Iterator[int]:
@@ -266,12 +268,10 @@ class Session:
         if rpc is None:
             self.send(request)
             return
-        self._may_send(request)
         # The RPC is known before the request can be sent, and only if it is going to be.  If
         # sending fails the matchtag stays taken, since the request may still be on its way.
         known = map(self.rpcs.setdefault, (tag,), (ref(rpc),))
-        next(map(self._out.append, compress((request,), known)))
-        self._sent_some()
+        self._send(request, compress((request,), known))
 
     def send(self, data: bytes) -> None:
         """Send an encoded message: at once, or at the end of the reactor's turn.
@@ -280,9 +280,7 @@ class Session:
             OSError: EPIPE, the connection is lost.
             RuntimeError: Another thread is using the handle.
         """
-        self._may_send(data)
-        self._out.append(data)
-        self._sent_some()
+        self._send(data, (data,))
 
     def send_message(self, msg: Message) -> None:
         """Send a message, filling in the connection's credentials where it has none."""
@@ -322,28 +320,29 @@ class Session:
                 msg.rolemask = rolemask
         return msg
 
-    def _may_send(self, data: bytes) -> None:
+    def _send(self, data: bytes, once: Iterable[bytes]) -> None:
+        """Queue a message, which is taken from an iterator in the same C call, and send it."""
         if self.error is not None:
             raise self._broken_pipe()
-        held = self.owners.get(0)
-        if held is not None and held[0] != _get_ident():
-            self.enter((_get_ident(),))
-        if self._tracing:
-            self._trace(">", data)
-        if self._tx_counts is not None:
-            self._tx_counts[data[TYPE_OFFSET]] += 1
+        if self._noting:
+            if self._tracing:
+                self._trace(">", data)
+            if self._tx_counts is not None:
+                self._tx_counts[data[TYPE_OFFSET]] += 1
+        try:
+            unsent = self.inside(self._push, once)
+        except BusyError:
+            # Whoever is inside, below us on the stack, will send it.
+            return
+        if unsent:
+            self._flush_rest()
+        if self.error is not None:
+            raise self._broken_pipe()
 
-    def _sent_some(self) -> None:
-        if not self.corks or len(self._out) >= MAX_CORKED:
-            try:
-                unsent = self.inside(self.flush)
-            except BusyError:
-                # Whoever is inside, below us on the stack, will send it.
-                return
-            if unsent:
-                self._flush_rest()
-            if self.error is not None:
-                raise self._broken_pipe()
+    def _push(self, once: Iterable[bytes]) -> bool:
+        out = self._out
+        next(map(out.append, once))
+        return (not self.corks or len(out) >= MAX_CORKED) and self.flush()
 
     def uncorked(self) -> None:
         """Write what a reactor has left, unless another runs."""
@@ -373,33 +372,36 @@ class Session:
         """
         out = self._out
         send = self.connector.send
-        while True:
-            claim = self.look(3)
-            front = out[:2]
-            if not front:
-                return False
-            head = front[0]
-            if head.__class__ is not int:
-                if len(front) == 2 and self.shared is None:
-                    head = self._joined(claim)
-                try:
+        while out:
+            # As `look`, which would be one call more for each message.
+            _use_up(self.claim)
+            self.claim = claim = repeat(0, 3)
+            try:
+                head = out[0]
+                if head.__class__ is not int:
+                    if len(out) > 1 and self.shared is None:
+                        head = self._joined(claim)
                     next(map(out.insert, claim, map(send, (head,))), None)
-                except BlockingIOError:
-                    return True
-                except OSError as exc:
-                    # What the broker sent before it went away is still to be read.
-                    while self.receive():
-                        pass
-                    self.fail(exc)
-                    return False
-                front = out[:2]
-            if front and front[0].__class__ is int:
-                sent, head = front
-                if sent == len(head):
-                    next(map(out.__delitem__, map(_FIRST_TWO.__getitem__, claim)), None)
-                else:
-                    rest = ((memoryview(head)[sent:],),)
-                    next(map(out.__setitem__, map(_FIRST_TWO.__getitem__, claim), rest), None)
+                sent = out[0]
+                if sent.__class__ is int:
+                    head = out[1]
+                    if sent == len(head):
+                        next(map(out.__delitem__, map(_FIRST_TWO.__getitem__, claim)), None)
+                    else:
+                        rest = ((memoryview(head)[sent:],),)
+                        next(map(out.__setitem__, map(_FIRST_TWO.__getitem__, claim), rest), None)
+            except BlockingIOError:
+                return True
+            except IndexError:
+                # Somebody has been here, and there is nothing left.
+                continue
+            except OSError as exc:
+                # What the broker sent before it went away is still to be read.
+                while self.receive():
+                    pass
+                self.fail(exc)
+                return False
+        return False
 
     def _joined(self, claim: Iterator[int]) -> Any:
         """Put short messages together to be written in one call, and return the first."""
@@ -456,7 +458,9 @@ class Session:
         """Give what was read to whom it is for."""
         queue = self._in
         while queue:
-            claim = self.look(1)
+            # As `look`.
+            _use_up(self.claim)
+            self.claim = claim = repeat(0, 1)
             try:
                 item = queue[0]
             except IndexError:
@@ -488,6 +492,11 @@ class Session:
         else:
             data = parts[0]
         spans, pos, wanted, error = cut(data)
+        if len(spans) == 1 and pos == len(data) and len(parts) == 1:
+            # The bytes are just one message, as most are, and need not be replaced first.
+            self._begun = (b"", 0)
+            self._deliver((data, *spans[0]), claim)
+            return True
         # Not more than is at hand: the rest is put together with what comes.
         found: list[Any] = [(data, *span) for span in spans]
         if error is not None:
@@ -538,7 +547,7 @@ class Session:
                         next(map(rpc.results.append, compress((payload,), taken)), None)
                         if told or rpc._observers is not None or (rpc._then and not placed):
                             self._due[rpc] = None
-                    if self._tracing or self._rx_counts is not None:
+                    if self._noting:
                         self._note(span)
                     return
             msg = decode(Message, data, start, stop)
@@ -547,7 +556,7 @@ class Session:
             self._in.clear()
             return
         next(map(self.ready.append, compress((msg,), taken)), None)
-        if self._tracing or self._rx_counts is not None:
+        if self._noting:
             self._note(span)
 
     def _note(self, span: tuple[Any, ...]) -> None:
@@ -686,10 +695,18 @@ class Session:
                 errno.EDEADLK,
                 f"a blocking call on {self.uri} would wait for its own thread; use then()",
             )
-        # A new one each time: a handler may poll while we do.
-        poll = select.poll()
-        poll.register(fd, events)
-        return poll.poll(seconds * 1000)
+        poll = self._poller
+        if poll is None or events != select.POLLIN:
+            poll = select.poll()
+            poll.register(fd, events)
+            if events == select.POLLIN:
+                self._poller = poll
+        try:
+            return poll.poll(seconds * 1000)
+        except RuntimeError:
+            # We are in a signal handler that runs within a call of the same.
+            self._poller = None
+            return self._poll(events, seconds)
 
 
 def _nobody() -> None:

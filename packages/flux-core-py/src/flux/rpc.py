@@ -71,7 +71,8 @@ class RPC(Future):
             session.request(None, encoder, data, FLUX_MATCHTAG_NONE)
         else:
             self.results = []
-            self._matchtag = tag = session.matchtag()
+            tags = session._tags
+            self._matchtag = tag = tags.pop() if tags else session._new_tag()
             session.request(self, encoder, data, tag)
 
     @property
@@ -79,7 +80,9 @@ class RPC(Future):
         """Whether there are responses to come."""
         if self._matchtag == FLUX_MATCHTAG_NONE:
             return False
-        return self._matchtag in self.flux_handle._session.rpcs
+        # Another may have the matchtag by now.
+        entry = self.flux_handle._session.rpcs.get(self._matchtag)
+        return entry is not None and entry() is self
 
     def under_way(self) -> bool:
         """Return True if there are responses to come."""
@@ -118,10 +121,9 @@ class RPC(Future):
         """
         results = self.results
         if not results:
-            session = self.flux_handle._session
-            if self._matchtag not in session.rpcs:
+            if not self._outstanding:
                 self.wait_for()
-            session.wait(results.__len__, -1.0)
+            self.flux_handle._session.wait(results.__len__, -1.0)
         data = results[0]
         if data.__class__ is bytes:
             return decode_json(data)
@@ -159,9 +161,8 @@ class RPC(Future):
             other: What gets the responses from now on.
         """
         other.__dict__.update(self.__dict__)
-        rpcs = self.flux_handle._session.rpcs
-        if self._matchtag in rpcs:
-            rpcs[self._matchtag] = ref(other)
+        if self._outstanding:
+            self.flux_handle._session.rpcs[self._matchtag] = ref(other)
         self.results = []
         self._matchtag = FLUX_MATCHTAG_NONE
 
