@@ -29,6 +29,9 @@ CELLS = [
     nox.param("flux-core", "libflux", id="broker='flux-core', connector='libflux'"),
 ]
 
+#: The tests of a session share its machine among this many processes.
+WORKERS = ("-n", "auto")
+
 NATIVE_CELL = ("devbroker", "native")
 
 #: The cells that were asked for.  One environment for each Python serves them all.
@@ -70,7 +73,17 @@ def tests(session: nox.Session) -> None:
     """Run the tests; arguments after `--` go to pytest."""
     install_tools(session, "test")
     install_packages(session, "--editable")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *WORKERS, *session.posargs)
+
+
+@nox.session(default=False)
+def sweep(session: nox.Session) -> None:
+    """Interfere at every instruction, not at a sample of them; prints how many there were."""
+    install_tools(session, "test")
+    install_packages(session, "--editable")
+    paths = [str(path) for path in Path("packages").glob("*/tests/test_every_instruction.py")]
+    env = {"FLUX_SWEEP": "0"}
+    session.run("pytest", *WORKERS, "-rP", *(session.posargs or paths), env=env)
 
 
 def look_for_flux(session: nox.Session, name: str) -> None:
@@ -204,7 +217,7 @@ def minimums(session: nox.Session) -> None:
     options = ("--upgrade", "--no-build-isolation")
     packages = [with_extras(package, f"./{package}") for package in PACKAGES]
     session.run_install(*uv, *options, *group("test"), *packages)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *WORKERS, *session.posargs)
 
 
 @nox.session

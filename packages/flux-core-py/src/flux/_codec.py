@@ -404,8 +404,6 @@ def cut(data: bytes) -> tuple[list[Span], int, int, ProtocolError | None]:
             pos -= PREFIX_SIZE
             if not MAGIC.startswith(data[pos : pos + 4]):
                 raise ProtocolError("a message prefix has a wrong magic number")
-            # One byte more may show that it is no prefix.
-            stop = size + 1
             pos += PREFIX_SIZE
     except ProtocolError as exc:
         return spans, pos - PREFIX_SIZE, 0, exc
@@ -441,7 +439,8 @@ class Splitter:
             # Pieces are kept apart until they suffice, so that a long message that comes in
             # many of them is put together once.
             self._parts.append(data)
-            if len(data) < self.wanted:
+            # One byte more may show that what has begun is no prefix.
+            if len(data) < self.wanted and len(self._parts[0]) >= PREFIX_SIZE:
                 self.wanted -= len(data)
                 return []
             data = b"".join(self._parts)
