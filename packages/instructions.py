@@ -139,7 +139,10 @@ class Echo:
     def _serve(self) -> None:
         splitter = _codec.Splitter()
         while True:
-            chunk = self.sock.recv(1 << 20)
+            try:
+                chunk = self.sock.recv(1 << 20)
+            except ConnectionError:
+                return
             if not chunk:
                 return
             for msg in splitter.messages(Message, chunk):

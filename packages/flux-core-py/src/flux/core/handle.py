@@ -290,7 +290,6 @@ class Flux:
 
         Raises:
             OSError: ECONNRESET, the connection is lost.
-            KeyboardInterrupt: SIGINT was received while waiting.
         """
         topic_match = topic_matcher(None if topic_glob is None else encode_topic(topic_glob))
         session = self._session
@@ -434,6 +433,7 @@ class Flux:
         Returns:
             A future without a value; EEXIST if the name is taken.
         """
+        _refuse_nul("name", name)
         return self.rpc("service.add", {"service": name})
 
     def service_unregister(self, name: str) -> RPC:
@@ -445,6 +445,7 @@ class Flux:
         Returns:
             A future without a value; ENOENT if this handle has not registered the name.
         """
+        _refuse_nul("name", name)
         return self.rpc("service.remove", {"service": name})
 
     # -- events
@@ -550,6 +551,7 @@ class Flux:
         Raises:
             OSError: ENOENT, the attribute does not exist or has no value.
         """
+        _refuse_nul("attr_name", attr_name)
         attrs = self._session.attrs
         value = attrs.get(attr_name)
         if value is None:
@@ -584,6 +586,8 @@ class Flux:
             raise ValueError("Attribute name must be a string")
         if not isinstance(value, str):
             raise ValueError("Attribute value must be a string")
+        _refuse_nul("attr", attr)
+        _refuse_nul("value", value)
         self.rpc("attr.set", {"name": attr, "value": value}).get()
 
     def attr_remove(self, attr: str) -> None:
@@ -598,6 +602,7 @@ class Flux:
         """
         if not isinstance(attr, str):
             raise ValueError("Attribute name must be a string")
+        _refuse_nul("attr", attr)
         self.rpc("attr.rm", {"name": attr}).get()
 
     def conf_get(self, key: str | None = None, default: Any = None, update: bool = False) -> Any:
@@ -638,6 +643,7 @@ class Flux:
             OSError: EPIPE, the connection is lost.
         """
         text = fstring if isinstance(fstring, str) else fstring.decode("utf-8", "replace")
+        _refuse_nul("fstring", text)
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
         now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
         now = f"{now}.{nanoseconds // 1000:06d}Z"
@@ -862,6 +868,12 @@ def _open(uri: str | None, flags: int) -> Session:
         if not text.startswith("Unable to connect to Flux"):
             text = f"Unable to connect to Flux: {text}"
         raise OSError(exc.errno, text) from None
+
+
+def _refuse_nul(name: str, value: object) -> None:
+    """Raise ValueError where brokers, in which C strings rule, would cut a text."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"{name} must not contain NUL: {value!r}")
 
 
 def _default_appname() -> str:

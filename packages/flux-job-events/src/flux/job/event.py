@@ -135,7 +135,6 @@ def event_wait(
         OSError: ENODATA, the eventlog ended without the event; or as
             `JobEventWatchFuture.get_event`.
         ValueError: The job id is not one, or a text contains NUL.
-        KeyboardInterrupt: SIGINT was received while waiting.
     """
     # No event has such a name: without this the wait would be for ever.
     to_text(name, "name")
