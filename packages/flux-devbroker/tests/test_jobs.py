@@ -100,7 +100,7 @@ def impatient():
 def test_a_job_finds_its_environment(flux_handle, flux_broker):
     jobid = submit(flux_handle, ["env"])
     env = dict(line.split("=", 1) for line in output(flux_handle, jobid).splitlines())
-    assert env["FLUX_JOB_ID"] == jobid.f58plain
+    assert env["FLUX_JOB_ID"] == jobid.f58
     assert env["FLUX_URI"] == flux_broker.uri
     assert (env["FLUX_TASK_RANK"], env["FLUX_JOB_SIZE"]) == ("0", "1")
     assert "HOME" not in env
@@ -139,7 +139,7 @@ def test_a_job_whose_files_are_wrong_does_not_start(flux_handle, name, file):
 def test_templates_in_a_command(flux_handle):
     words = "{{id}} {{id.dec}} {{task.rank}} {{ntasks}} {{unknown}}"
     jobid = submit(flux_handle, ["echo", *words.split()], ntasks=2)
-    shown = {f"{jobid.f58plain} {int(jobid)} {rank} 2 {{{{unknown}}}}" for rank in range(2)}
+    shown = {f"{jobid.f58} {int(jobid)} {rank} 2 {{{{unknown}}}}" for rank in range(2)}
     assert set(output(flux_handle, jobid).splitlines()) == shown
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from _flux import boot
 from flux.brokermod._loader import LoadError
 
 #: Seconds that the module may take to end before it is killed.
@@ -30,7 +31,7 @@ def run(path: str, args: Sequence[str], name: str | None) -> int:
         ) from None
     import shlex
 
-    command = [sys.executable, "-m", "flux.brokermod"]
+    command = boot.command("flux.brokermod")
     if name is not None:
         command += ["--name", name]
     command += ["--", path, *args]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 #: Words in a ``flux`` command by which ours is known: the console script, and that of a broker.
-_OURS = (b"flux.command", b"flux.devbroker")
+_OURS = (b"_flux_command", b"flux.command", b"flux.devbroker")
 
 #: Bytes of an executable that are searched for our name.  A script that pip makes is shorter.
 _HEAD = 4096

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import stat
-import sys
 import tempfile
 from pathlib import Path
 
+from _flux import boot
 from flux._connector import MAX_SOCKET_PATH
 
 #: Name of the socket of rank 0 within the directory.
@@ -21,11 +22,35 @@ LOCK = "devbroker.lock"
 
 _PREFIX = "flux-"
 
-_SHIM = """\
-#!/bin/sh
-# The flux command of this development broker.
-exec '{python}' -m flux.devbroker "$@"
+#: The ``flux`` command: a script for Python itself, as shells drop environment variables whose
+#: names they do not know.
+_SCRIPT = """\
+#!{python}
+# The flux command of this development broker, of flux.devbroker.
+import sys
+sys.argv[:1] = [{boot!r}, "flux.devbroker"]
+with open({boot!r}, encoding="utf-8") as file:
+    code = compile(file.read(), {boot!r}, "exec")
+exec(code, {{"__name__": "__main__", "__file__": {boot!r}}})
 """
+
+#: The same where the path of the interpreter is too long for the first line, or has blanks.
+_SHELL_SCRIPT = """\
+#!/bin/sh
+# The flux command of this development broker, of flux.devbroker.
+exec {command} "$@"
+"""
+
+#: Bytes of a script's first line that the kernel reads, in the smallest of its versions.
+_MAX_FIRST_LINE = 127
+
+
+def _script() -> str:
+    words = boot.command("flux.devbroker")
+    python, path = words[:2]
+    if len(os.fsencode(python)) + 3 > _MAX_FIRST_LINE or any(map(str.isspace, python)):
+        return _SHELL_SCRIPT.format(command=shlex.join(words))
+    return _SCRIPT.format(python=python, boot=path)
 
 
 class RunDir:
@@ -63,7 +88,7 @@ class RunDir:
                 self._lock = _locked(path)
             os.makedirs(self.bin, 0o700, exist_ok=True)
             shim = Path(self.bin, "flux")
-            shim.write_text(_SHIM.format(python=sys.executable.replace("'", "'\\''")))
+            shim.write_text(_script(), encoding="utf-8", errors="surrogateescape")
             shim.chmod(0o700)
         except BaseException:
             self.remove()

@@ -36,7 +36,6 @@ class SubmitFuture(RPC):
                 accepted; EPERM, the jobspec is not valid, or the user may not do this; the text
                 says more.  EPROTO, malformed request or response; ENOSYS, the broker has no job
                 services; ECONNRESET, the connection was lost.
-            KeyboardInterrupt: SIGINT was received while waiting.
         """
         response = RPC.get(self)
         if not isinstance(response, dict):
@@ -102,7 +101,6 @@ def submit(
         OSError: As `submit_async` and `SubmitFuture.get_id`.
         TypeError: As `submit_async`.
         ValueError: As `submit_async`.
-        KeyboardInterrupt: SIGINT was received while waiting.
     """
     return submit_async(flux_handle, jobspec, urgency, waitable, debug, pre_signed).get_id()
 
@@ -125,7 +123,10 @@ def _encode(jobspec: Any) -> bytes:
     if hasattr(jobspec, "dumps"):
         jobspec = jobspec.dumps()
     if isinstance(jobspec, dict):
-        jobspec = json.dumps(jobspec, allow_nan=False)
+        spec, jobspec = jobspec, json.dumps(jobspec, allow_nan=False)
+        if "\\ud" in jobspec:
+            # What a C locale makes of UTF-8 goes back to what it was, and not into escapes.
+            jobspec = json.dumps(spec, allow_nan=False, ensure_ascii=False)
     if isinstance(jobspec, str):
         return jobspec.encode("utf-8", "surrogateescape")
     if isinstance(jobspec, bytes):

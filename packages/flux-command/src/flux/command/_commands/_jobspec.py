@@ -11,7 +11,7 @@ import resource
 import time
 from typing import Any
 
-from flux.command._common import CommandError, Parser
+from flux.command._common import CommandError, Parser, say
 from flux.core.handle import Flux
 from flux.job import JobID, submit_async
 
@@ -172,13 +172,26 @@ def _resources(args: argparse.Namespace) -> list[dict[str, Any]]:
     return [node]
 
 
+def _is_text(name: str, value: str) -> bool:
+    """Return True if a variable is UTF-8, as a jobspec has to be; others are left out."""
+    try:
+        os.fsencode(f"{name}={value}").decode("utf-8")
+    except UnicodeDecodeError:
+        say(
+            "flux",
+            f"warning: variable {name!a} is not UTF-8, and left out of the job's environment",
+        )
+        return False
+    return True
+
+
 def environment(rules: list[str]) -> dict[str, str]:
     """Return the environment that is left of this one after some rules.
 
     Raises:
         CommandError: A rule asks for a variable that is not there.
     """
-    env = dict(os.environ)
+    env = {name: value for name, value in os.environ.items() if _is_text(name, value)}
     for rule in rules:
         if rule.startswith("-"):
             for name in fnmatch.filter(list(env), rule[1:]):
@@ -189,7 +202,8 @@ def environment(rules: list[str]) -> dict[str, str]:
             env[name] = re.sub(r"\$\{?(\w+)\}?", lambda match: env.get(match[1], ""), value)
         else:
             for found in fnmatch.filter(list(os.environ), name):
-                env[found] = os.environ[found]
+                if _is_text(found, os.environ[found]):
+                    env[found] = os.environ[found]
     return env
 
 

@@ -26,7 +26,7 @@ def setup(parser: Parser) -> Callable[[argparse.Namespace], int]:
 
 def command(args: argparse.Namespace) -> int:
     """Submit the jobs."""
-    spec = json.dumps(_jobspec.jobspec(args))
+    spec = json.dumps(_jobspec.jobspec(args), ensure_ascii=False)
     if args.dry_run:
         emit(spec)
         return 0

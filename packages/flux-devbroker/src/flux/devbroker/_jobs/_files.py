@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flux.devbroker._jobs import _eventlog, _request
 from flux.devbroker._jobs._cores import idset
-from flux.devbroker._jobs._fluid import dothex, f58plain
+from flux.devbroker._jobs._fluid import dothex, f58, f58plain
 from flux.devbroker._jobs._process import STREAMS
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def expand(text: str, run: Run, rank: int | None = None) -> str:
         return text
     job = run.job
     values = {
-        "id": f58plain(job.id),
-        "jobid": f58plain(job.id),
+        "id": f58(job.id),
+        "jobid": f58(job.id),
         "id.f58": f"ƒ{f58plain(job.id)[1:]}",
         "id.f58plain": f58plain(job.id),
         "id.dec": str(job.id),

@@ -54,6 +54,11 @@ def dothex(jobid: int) -> str:
     return f"{text[:4]}.{text[4:8]}.{text[8:12]}.{text[12:]}"
 
 
+def f58(jobid: int) -> str:
+    """Return a job id in base 58 as the broker's locale has it, with ``ƒ`` or ``f``."""
+    return id_encode(jobid, "f58")
+
+
 def f58plain(jobid: int) -> str:
     """Return an id in base58 with an ASCII prefix."""
     return id_encode(jobid, "f58plain")

@@ -13,7 +13,7 @@ from orjson import loads
 from flux.devbroker._jobs import _eventlog, _request, _states
 from flux.devbroker._jobs._eventlog import Log
 from flux.devbroker._jobs._files import expand, open_files
-from flux.devbroker._jobs._fluid import f58plain
+from flux.devbroker._jobs._fluid import f58, f58plain
 from flux.devbroker._jobs._fsd import parse_duration
 from flux.devbroker._jobs._job import Job
 from flux.devbroker._jobs._output import LineBuffer, data_event, input_header, output_header
@@ -173,7 +173,7 @@ class Run:
         self._event("shell.start", {"taskmap": {"version": 1, "map": [[0, 1, count, 1]]}})
 
     def _environment(self, spec: dict[str, Any]) -> dict[str, str]:
-        job, name = self.job, f58plain(self.job.id)
+        job, name = self.job, f58(self.job.id)
         assert self.tmpdir is not None
         given = _request.system(spec).get("environment") or {}
         env = {key: value for key, value in given.items() if isinstance(value, str)}

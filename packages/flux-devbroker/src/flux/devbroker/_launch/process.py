@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Hashable
 from typing import Any
 
+from _flux.boot import command
 from flux.devbroker._launch import surroundings
 
 #: Seconds for a broker to start, which takes it less than one.
@@ -131,7 +132,7 @@ class _Spawned(Process):
     def __init__(self, line: socket.socket, theirs: socket.socket, stderr: int) -> None:
         super().__init__(line)
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-m", "flux.devbroker._launch.child"],
+            command("flux.devbroker._launch.child"),
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=stderr,
@@ -299,7 +300,7 @@ def _start(stderr: int) -> socket.socket:
     ours, theirs = socket.socketpair()
     with theirs:
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-m", "flux.devbroker._launch.warm"],
+            command("flux.devbroker._launch.warm"),
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=stderr,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from _flux import boot
 from flux.devbroker._unpack import RequestError
 
 #: Loaders by the form of a file's name, in the order in which files are searched for.
@@ -101,7 +102,7 @@ def command(target: Target, env: Mapping[str, str]) -> list[str] | None:
     found = _find(word, _directories(env, "FLUX_EXEC_PATH_PREPEND"))
     if found is None:
         if word == PYTHON_LOADER:
-            return [sys.executable, "-m", "flux.brokermod", target.path]
+            return boot.command("flux.brokermod", target.path)
         found = _find(word, _directories(env, "FLUX_EXEC_PATH", "PATH"))
     return None if found is None else [*found, target.path]
 
