@@ -13,7 +13,7 @@ import pytest
 from flux.constants import FLUX_RPC_NORESPONSE, FLUX_RPC_STREAMING
 from flux.core.handle import Flux
 from flux.devbroker import Broker
-from flux.devbroker._exit import HAVE_PIDFD, ExitWatch
+from flux.devbroker._exit import HAVE_PIDFD, UNKNOWN_STATUS, ExitWatch
 
 MODULES = Path(__file__).parent / "modules"
 ODD = str(MODULES / "odd.py")
@@ -237,3 +237,20 @@ def test_the_end_of_a_process_is_noticed(pidfd, script, status):
         assert seen == [status]
         # Not reaped: its number is still its own.
         os.kill(process.pid, 0)
+
+
+@pytest.mark.parametrize("pidfd", [HAVE_PIDFD, False])
+@pytest.mark.parametrize("before", [True, False], ids=["reaped before", "reaped while watched"])
+def test_the_end_of_a_process_that_somebody_else_reaps_is_noticed(pidfd, before):
+    """How it ended is lost then, and that is no success; the watch is over all the same."""
+    handle = Flux("loop://")
+    seen: list[int] = []
+    process = subprocess.Popen(["true"])
+    if before:
+        os.waitpid(process.pid, 0)
+    ExitWatch(handle, process, seen.append, pidfd)
+    if not before:
+        os.waitpid(process.pid, 0)
+    assert handle.reactor_run() == 0
+    assert seen == [UNKNOWN_STATUS]
+    process.wait()

@@ -16,6 +16,9 @@ HAVE_PIDFD = hasattr(os, "pidfd_open")
 #: Seconds between looks at a process that there is no descriptor for.
 POLL_INTERVAL = 0.02
 
+#: The wait status that stands for one that was lost: exit code 1, as success is not known.
+UNKNOWN_STATUS = 1 << 8
+
 
 class ExitWatch:
     """Calls back, once, when a child process has ended.
@@ -26,7 +29,8 @@ class ExitWatch:
     Args:
         handle: The handle whose reactor is meant.
         process: The process.
-        callback: Called with the wait status.
+        callback: Called with the wait status; with `UNKNOWN_STATUS` if the process was reaped by
+            somebody else.
         pidfd: Whether to use a descriptor for the process, if there is one to be had.
     """
 
@@ -76,7 +80,12 @@ def _wait_status(process: subprocess.Popen[Any]) -> int | None:
         if returncode is None:
             return None
         return -returncode if returncode < 0 else returncode << 8
-    info = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    try:
+        info = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        # Somebody else has reaped it, a handler of SIGCHLD perhaps, and nobody can tell any more
+        # how it ended.  To ask again would be to ask for ever.
+        return UNKNOWN_STATUS
     if info is None:
         return None
     if info.si_code == os.CLD_EXITED:
