@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import random
+import signal
 import socket
 import sys
 import threading
@@ -27,6 +28,7 @@ import flux
 from flux import _codec
 from flux.constants import FLUX_MSGTYPE_REQUEST, FLUX_RPC_STREAMING
 from flux.message import Message
+from scripted import LIMIT
 
 #: Where the code is at whose instructions something happens: all parts of `flux`.
 OURS = f"{os.sep}flux{os.sep}"
@@ -234,6 +236,9 @@ def sweep(
 ) -> int:
     """Run a scenario with an interference at each position; return how many there were."""
     for number in positions(scenario_class, sample) or range(1 << 30):
+        if callable(signal.getsignal(signal.SIGALRM)):
+            # The limit of the test, for each position anew.
+            signal.setitimer(signal.ITIMER_REAL, LIMIT)
         scenario = scenario_class(echo)
         scenario.prepare()
         handle = echo.handle

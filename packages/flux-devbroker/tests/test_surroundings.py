@@ -22,7 +22,7 @@ with Broker(warm=WARM) as broker, broker.handle() as handle:
     assert handle.rpc("broker.ping", {"seq": 1}).get()["seq"] == 1
     env = dict(os.environ, FLUX_URI=broker.uri)
     flux = os.path.join(handle.attr_get("rundir"), "bin", "flux")
-    out = subprocess.run([flux, "run", "echo", "fine"], env=env, text=True)
+    out = subprocess.run([flux, "run", "echo", "fine"], env=env, capture_output=True, text=True)
     assert out.stdout == "fine\\n", out
     handle.rpc("module.load", {"path": sys.argv[1], "args": []}).get()
     handle.rpc("noop.ping", {"seq": 2}).get()

@@ -16,9 +16,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import weakref
-from functools import partial
-from typing import IO, Any
+from typing import IO
 
 from flux._uri import URI
 from flux.constants import FLUX_ROLE_NONE, FLUX_USERID_UNKNOWN
@@ -187,32 +187,46 @@ def open_ssh(uri: URI) -> SSHConnector:
 def _start(uri: URI, argv: list[str], started: list[SSHConnector]) -> None:
     """Start ssh, and put the connector into a list before an exception can be raised."""
     near, far = socket.socketpair()
-    # Ctrl-C is for the program, which may go on afterwards, but the terminal sends it to all of
-    # its foreground processes.  ssh has to stay one of them, or it could not ask for a password;
-    # so it inherits that SIGINT is blocked.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     processes: list[subprocess.Popen[bytes]] = []
+    errors: list[OSError] = []
+
+    def run() -> None:
+        # Ctrl-C is for the program, which may go on afterwards, but the terminal sends it to all
+        # of its foreground processes.  ssh has to stay one of them, or it could not ask for a
+        # password; so it inherits that SIGINT is blocked.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            processes.append(
+                subprocess.Popen(
+                    argv, stdin=far.fileno(), stdout=far.fileno(), stderr=subprocess.PIPE
+                )
+            )
+        except OSError as exc:
+            errors.append(exc)
+
+    # In a thread, since signal handlers, which may raise, run in the main one only: nothing comes
+    # between the start of a process and its being known.
+    thread = threading.Thread(target=run)
     try:
-        start: Any = partial(
-            subprocess.Popen, stdin=far.fileno(), stdout=far.fileno(), stderr=subprocess.PIPE
-        )
-        processes.extend(map(start, (argv,)))
+        thread.start()
+        thread.join()
+        if errors:
+            raise OSError(
+                errors[0].errno,
+                f"{uri}: {argv[0]}: {os.strerror(errors[0].errno or 0)}; "
+                "FLUX_SSH in the environment names the program to use",
+            )
         started.append(SSHConnector(uri, near, processes[0]))
-    except BaseException as exc:
+    except BaseException:
+        if thread.ident is not None:
+            thread.join()
         near.close()
-        for process in processes:
+        for process in processes if not started else ():
             process.kill()
             process.communicate()
-        if isinstance(exc, OSError):
-            raise OSError(
-                exc.errno,
-                f"{uri}: {argv[0]}: {os.strerror(exc.errno or 0)}; "
-                "FLUX_SSH in the environment names the program to use",
-            ) from None
         raise
     finally:
         far.close()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _received(sock: socket.socket) -> bytes:
