@@ -66,10 +66,16 @@ class Position:
 
     def run(self, call: Callable[[], Any]) -> Any:
         """Make the call, in this thread."""
+
+        def once() -> Iterator[Any]:
+            yield call()
+
         previous = sys.gettrace()
         sys.settrace(self._trace)
         try:
-            return call()
+            # In a generator, which keeps an account of its own of what is being handled: one raised
+            # at the last instruction of a handler, where no signal handler runs, leaves it wrong.
+            return next(once())
         finally:
             sys.settrace(previous)
 
@@ -257,10 +263,12 @@ def sweep(
             assert not session._out
             assert not session.owners
             assert not session.corks
+            assert not session._waits
             assert not session._due
             assert not [ref for ref in session.rpcs.values() if ref() is not None]
             assert not handle._dispatcher.held
             assert handle.get_reactor().active() == 0
+            assert not handle.reactor_running()
         except BaseException as exc:
             if isinstance(exc, KeyboardInterrupt):
                 raise

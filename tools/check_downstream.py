@@ -19,8 +19,19 @@ from environment import ROOT, Environment, Wheel, build, expect, fail, read_whee
 
 SAMPLES = ROOT / "examples" / "downstream"
 
-#: What a sample gets of the distributions, all of them if it is not named here.
-PARTS = {"jobtally": {"flux-core-py", "flux-job-events", "flux-journal"}}
+#: What a sample gets of the distributions.
+PARTS = {
+    "jobtally": {"flux-core-py", "flux-job-events", "flux-journal"},
+    "jobalarm": {
+        "flux-brokermod",
+        "flux-command",
+        "flux-core-py",
+        "flux-devbroker",
+        "flux-job-events",
+        "flux-journal",
+        "flux-kvs",
+    },
+}
 
 LIST_INSTALLED = """
 import importlib.metadata
@@ -35,7 +46,7 @@ def check_sample(source: Path, siblings: set[str], scratch: Path, *sources: Path
     environment = Environment(scratch / source.name, *sources)
     environment.install(str(wheel))
     installed = siblings & set(environment.run(LIST_INSTALLED).split())
-    parts = PARTS.get(source.name, siblings)
+    parts = PARTS[source.name]
     expect(installed == parts, f"{source.name} gets {sorted(installed)}, not {sorted(parts)}")
     environment.run(f"import {source.name}")
 

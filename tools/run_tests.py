@@ -20,6 +20,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "flux-devbroker": (),
     "flux-job-events": (),
     "flux-journal": (),
+    "flux-jobs": ("flux-devbroker",),
     "flux-kvs": ("flux-devbroker",),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 PREFIX_VARIABLE = "FLUX_PREFIX"
 
 #: Words of which a ``flux`` command of ours has one near its beginning.
-_OURS = (b"flux.command", b"flux.devbroker")
+_OURS = (b"_flux_command", b"flux.command", b"flux.devbroker")
 
 _HEAD = 4096
 

@@ -26,7 +26,7 @@ class Call(Scenario):
     """An RPC and its get."""
 
     def prepare(self) -> None:
-        self.got = []
+        self.got: list[Any] = []
 
     def act(self) -> None:
         self.got.append(self.handle.rpc("e.x", {"n": 1}).get())
@@ -233,6 +233,7 @@ class StreamThen(Scenario):
                 self.got.append(n)
             rpc.reset()
 
+        self.more = more
         self.rpc = self.handle.rpc("e.stream", flags=FLUX_RPC_STREAMING).then(more)
 
     def act(self) -> None:
@@ -242,7 +243,7 @@ class StreamThen(Scenario):
         # The continuation may have been cut short before it asked for more.
         while not self.ended:
             if not self.rpc._armed:
-                self.rpc.reset()
+                self.more(self.rpc)
             self.handle.reactor_run()
 
     def check(self) -> None:
@@ -331,6 +332,7 @@ class Opening(Scenario):
     """Opening and closing a handle."""
 
     def act(self) -> None:
+        handle: Any
         with flux.Flux("loop://") as handle:
             handle.event_send("a.b")
             assert handle.recv().topic == "a.b"

@@ -100,7 +100,7 @@ def test_the_descriptors_are_closed_and_a_handle_of_its_own_works(peer):
     def look() -> None:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
-        own = flux.Flux("loop://")
+        own: Any = flux.Flux("loop://")
         own.event_send("a")
         assert own.recv().topic == "a"
 

@@ -308,16 +308,17 @@ WATCHERS: dict[str, Callable[[Any, Any], Any]] = {
     "message": lambda h, p: h.msg_watcher_create(nothing, FLUX_MSGTYPE_EVENT, "a.*"),
 }
 
-for kind, create in WATCHERS.items():
+
+def watcher_rows(kind, create):
     row("returns", f"{kind} watcher, created")(create)
-    row("keeps", f"{kind} watcher, started")(lambda h, p, create=create: create(h, p).start())
-    row("returns", f"{kind} watcher, stopped")(
-        lambda h, p, create=create: create(h, p).start().stop()
-    )
+    row("keeps", f"{kind} watcher, started")(lambda h, p: create(h, p).start())
+    row("returns", f"{kind} watcher, stopped")(lambda h, p: create(h, p).start().stop())
     # Those of messages have no unref() in flux-core's bindings.
-    row("returns", f"{kind} watcher, unreferenced")(
-        lambda h, p, create=create: create(h, p).start().unref()
-    )
+    row("returns", f"{kind} watcher, unreferenced")(lambda h, p: create(h, p).start().unref())
+
+
+for kind, create in WATCHERS.items():
+    watcher_rows(kind, create)
 
 
 @row("keeps", "timer watcher, started and forgotten")

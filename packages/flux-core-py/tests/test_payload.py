@@ -152,6 +152,8 @@ NOT_JSON = [
     object(),
     iter([]),
 ]
+EMPTY: Any = []
+
 JSON = [
     Level.HIGH,
     Shade.DARK,
@@ -169,7 +171,7 @@ JSON = [
     [True, False, None],
     '\u2028 \x7f / \\ " \x01',
     [[[[[[]]]]]] * 3,
-    functools.reduce(lambda inner, _: [inner], range(400), []),
+    functools.reduce(lambda inner, _: [inner], range(400), EMPTY),
 ]
 CONTAINERS = {
     "itself": lambda value: [value],
@@ -200,6 +202,7 @@ def test_what_json_dumps_takes_is_sent_as_that_has_it(value, container):
     text = json.dumps(payload, ensure_ascii=False)
     assert encode_spelled(payload) == text.encode() + b"\0"
     data = encode_payload(payload)
+    assert data is not None
     assert json.loads(data[:-1]) == json.loads(text)
     assert b": " not in data
 

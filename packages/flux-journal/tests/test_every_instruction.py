@@ -26,7 +26,7 @@ class Consumer(JournalConsumerBase):
     def process_response(self, resp: Any) -> dict[str, Any]:
         return {}
 
-    def create_event(self, entry: dict[str, Any], **_kw: Any) -> JournalEventBase:  # type: ignore[override]
+    def create_event(self, entry: dict[str, Any], **_kw: Any) -> JournalEventBase:
         return JournalEventBase(entry)
 
 

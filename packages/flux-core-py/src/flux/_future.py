@@ -297,8 +297,9 @@ class Future:
 
     def stop(self) -> None:
         """Do not call the continuation any more."""
-        self._then = None
+        # In this order: what is not armed can be given another continuation.
         self._armed = ()
+        self._then = None
         if self._timer is not None:
             self._timer.stop()
         self._release()

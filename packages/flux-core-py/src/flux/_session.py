@@ -637,8 +637,11 @@ class Session:
         """
         waits = self._waits
         try:
-            self._waits = waits + 1
-            return self.inside(self._wait, done, timeout, lost)
+            try:
+                self._waits = waits + 1
+                return self.inside(self._wait, done, timeout, lost)
+            finally:
+                self._waits = waits
         finally:
             self._waits = waits
             if waits or self.corks or self.wake is not None:

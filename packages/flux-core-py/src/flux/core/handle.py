@@ -823,9 +823,13 @@ class Flux:
         if reactor is None:
             reactor = self.get_reactor()
         depth = tls.reactor_depth
+        # An exception may be raised in the inner `finally`, before it has done anything.
         try:
-            tls.reactor_depth = depth + 1
-            rc = reactor.run(flags)
+            try:
+                tls.reactor_depth = depth + 1
+                rc = reactor.run(flags)
+            finally:
+                tls.reactor_depth = depth
         finally:
             tls.reactor_depth = depth
         self.raise_if_exception()

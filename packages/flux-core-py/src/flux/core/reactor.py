@@ -161,12 +161,19 @@ class Reactor:
         self._lost: OSError | None = None
         inert_after_fork(self, Reactor._disown)
 
-    def _disown(self) -> None:
-        """In a forked child: let go of the selector, which the kernel has shared."""
+    def __del__(self) -> None:
+        # A selector is part of a cycle, and would keep its descriptor until that is collected.
+        self._close_selector()
+
+    def _close_selector(self) -> None:
         selector, self._selector = self._selector, None
         self._registered = {}
         if selector is not None:
             selector.close()
+
+    def _disown(self) -> None:
+        """In a forked child: let go of the selector, which the kernel has shared."""
+        self._close_selector()
         self.wake = None
         self._lost = lost_by_fork("the reactor")
         for watcher in tuple(self._signals):
@@ -446,9 +453,7 @@ class Reactor:
             ) from None
         except BaseException:
             # It may know something else now: begin anew.
-            self._selector = None
-            self._registered = {}
-            selector.close()
+            self._close_selector()
             if self.wake is not None:
                 self.wake()
             raise

@@ -77,16 +77,17 @@ class Watcher:
         """
         if self._destroyed:
             raise OSError(errno.EINVAL, "the watcher has been destroyed")
-        if not self.active:
-            reactor = self.flux_handle.get_reactor()
-            try:
+        reactor = self.flux_handle.get_reactor()
+        try:
+            if not self.active:
                 self._add(reactor)
                 self.active = True
-                if self._referenced:
-                    reactor.hold(self)
-            except BaseException:
-                self.stop()
-                raise
+            if self._referenced:
+                # Also if it is started: a `stop` may have been cut short after it let go.
+                reactor.hold(self)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> Self:
@@ -95,8 +96,8 @@ class Watcher:
         self.active = False
         reactor = self.flux_handle._reactor
         if reactor is not None:
-            self._remove(reactor)
             reactor.release(self)
+            self._remove(reactor)
         return self
 
     def ref(self) -> Self:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import flux._ours  # noqa: F401 - refuses another flux
+import flux._ours
 from flux._missing import attribute_error
 from flux.job._jobid import JobID, id_encode, id_parse
 from flux.job.event import (
@@ -20,6 +21,9 @@ from flux.job.event import (
 from flux.job.kill import cancel, cancel_async, job_raise, job_raise_async, kill, kill_async
 from flux.job.submit import submit, submit_async, submit_get_id
 from flux.job.wait import wait, wait_async, wait_get_status
+
+# flux-jobs adds modules to this package: installed editable, from a directory of its own.
+__path__ = [*__path__, *(f"{path}/job" for path in flux.__path__ if f"{path}/job" not in __path__)]
 
 if TYPE_CHECKING:
     from flux.job.journal import JournalConsumer as JournalConsumer
@@ -49,6 +53,9 @@ __all__ = [
     "wait_get_status",
 ]
 
+#: Names that flux-jobs brings, and the modules that they are in.
+_OF_FLUX_JOBS = {"JobPool": "flux.job.pool"}
+
 # `import *` is to work where the extra `journal` is not installed.
 if find_spec("flux.abc") is not None:
     __all__ += ["JournalConsumer"]
@@ -64,4 +71,11 @@ def __getattr__(name: str) -> Any:
         from flux.job.journal import JournalConsumer
 
         return JournalConsumer
+    module = _OF_FLUX_JOBS.get(name)
+    if module is not None:
+        try:
+            return getattr(import_module(module), name)
+        except ModuleNotFoundError as exc:
+            if exc.name != module:
+                raise
     raise attribute_error(__name__, name)
