@@ -32,6 +32,8 @@ def alone(monkeypatch):
         ("flux.job.submit", "flux-job-events"),
         ("flux.job.JournalConsumer", "flux-journal"),
         ("flux.job.JobPool", "flux-jobs"),
+        ("flux.job.Jobspec.validate_counts", "flux-jobs"),
+        ("flux.util.parse_fsd", "flux-jobs"),
         ("flux.devbroker", "flux-devbroker"),
     ],
 )
@@ -46,12 +48,10 @@ def test_a_name_of_another_distribution_says_which(alone, name, wanted):
     [
         "flux.security",
         "flux.cli.base",
-        "flux.conf_builtin.get",
+        "flux.testing.fake_resources",
         "flux.resource.list",
         "flux.idset",
-        "flux.job.JobList",
-        "flux.job.list.JobList",
-        "flux.uri",
+        "flux.job.validator.validator",
     ],
 )
 def test_a_name_that_none_of_ours_has_says_that(alone, name):

@@ -14,54 +14,54 @@ __all__ = ["Finder", "attribute_error", "explain"]
 _DISTRIBUTIONS = {
     "flux.abc": "flux-journal",
     "flux.brokermod": "flux-brokermod",
+    "flux.cli.plugin": "flux-jobs",
     "flux.command": "flux-command",
+    "flux.conf_builtin": "flux-jobs",
+    "flux.debugged": "flux-jobs",
     "flux.devbroker": "flux-devbroker",
+    "flux.importer": "flux-jobs",
     "flux.job": "flux-job-events",
     "flux.kvs": "flux-kvs",
+    "flux.proctitle": "flux-jobs",
+    "flux.progress": "flux-jobs",
+    "flux.queue": "flux-jobs",
+    "flux.shape": "flux-jobs",
+    "flux.subprocess": "flux-jobs",
+    "flux.uri": "flux-jobs",
+    "flux.util": "flux-jobs",
 }
 
 #: What is in `flux.job` by way of another distribution than the module itself.
-_OF_JOB = {"flux-journal": "JournalConsumer", "flux-jobs": "JobPool pool"}
-
-#: What is in `flux.job` of flux-core's bindings, and in no distribution of ours.
-_THEIR_JOB = """
-    BatchConfig FluxExecutor FluxExecutorFuture JobInfo JobInfoFormat JobKVSLookup JobList
-    JobWatcher Jobspec JobspecV1 directives executor get_job info job_fields_to_attrs
-    job_info_lookup job_kvs job_kvs_guest job_kvs_lookup job_list job_list_id
-    job_list_inactive job_output kvs kvslookup list output output_event_watch
-    output_event_watch_async output_watch output_watch_async output_watch_lines
-    output_watch_lines_async result result_async stats timeleft validate_jobspec watcher
-    """
+_OF_JOB = {
+    "flux-journal": "JournalConsumer",
+    "flux-jobs": """
+        BatchConfig FluxExecutor FluxExecutorFuture JobInfo JobInfoFormat JobKVSLookup JobList
+        JobPool JobWatcher Jobspec JobspecV1 directives executor get_job info job_fields_to_attrs
+        job_info_lookup job_kvs job_kvs_guest job_kvs_lookup job_list job_list_id
+        job_list_inactive job_output kvs kvslookup list output output_event_watch
+        output_event_watch_async output_watch output_watch_async output_watch_lines
+        output_watch_lines_async pool result result_async stats timeleft validate_jobspec watcher
+        """,
+}
 
 #: What flux-core's bindings have, and no distribution of ours.
 _THEIRS = {
     "flux.cli",
     "flux.compat36",
-    "flux.conf_builtin",
     "flux.constraint",
-    "flux.debugged",
     "flux.hostlist",
     "flux.idset",
-    "flux.importer",
     "flux.job.frobnicator",
     "flux.job.validator",
     "flux.memoized_property",
     "flux.modprobe",
-    "flux.proctitle",
-    "flux.progress",
-    "flux.queue",
     "flux.resource",
     "flux.scheduler",
     "flux.sdexec",
     "flux.security",
-    "flux.shape",
     "flux.slurm",
-    "flux.subprocess",
     "flux.testing",
-    "flux.uri",
-    "flux.util",
     "flux.utils",
-    *(f"flux.job.{_part}" for _part in _THEIR_JOB.split()),
 }
 
 for _name, _names in _OF_JOB.items():

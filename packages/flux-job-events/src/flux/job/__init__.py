@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import flux._ours
@@ -53,8 +55,27 @@ __all__ = [
     "wait_get_status",
 ]
 
-#: Names that flux-jobs brings, and the modules that they are in.
-_OF_FLUX_JOBS = {"JobPool": "flux.job.pool"}
+#: Modules that flux-jobs brings, and what of each is to be found here.  They load on first use.
+_MODULES_OF_FLUX_JOBS = {
+    "Jobspec": "Jobspec JobspecV1 validate_jobspec",
+    "_batch_config": "BatchConfig",
+    "directives": "",
+    "executor": "FluxExecutor FluxExecutorFuture",
+    "info": "JobInfo JobInfoFormat job_fields_to_attrs",
+    "kvs": "job_kvs job_kvs_guest",
+    "kvslookup": "JobKVSLookup job_info_lookup job_kvs_lookup",
+    "list": "JobList get_job job_list job_list_id job_list_inactive",
+    "output": "job_output output_event_watch output_event_watch_async output_watch "
+    "output_watch_async output_watch_lines output_watch_lines_async",
+    "pool": "JobPool",
+    "result": "result result_async",
+    "stats": "",
+    "timeleft": "timeleft",
+    "watcher": "JobWatcher",
+}
+_OF_FLUX_JOBS = {
+    name: module for module, names in _MODULES_OF_FLUX_JOBS.items() for name in names.split()
+}
 
 # `import *` is to work where the extra `journal` is not installed.
 if find_spec("flux.abc") is not None:
@@ -71,11 +92,35 @@ def __getattr__(name: str) -> Any:
         from flux.job.journal import JournalConsumer
 
         return JournalConsumer
-    module = _OF_FLUX_JOBS.get(name)
-    if module is not None:
+    if name == "ffi":
+        from _flux._core import ffi
+
+        return ffi
+    part = _OF_FLUX_JOBS.get(name, name if name in _MODULES_OF_FLUX_JOBS else None)
+    if part is not None:
         try:
-            return getattr(import_module(module), name)
+            module = import_module(f"{__name__}.{part}")
         except ModuleNotFoundError as exc:
-            if exc.name != module:
+            if exc.name != f"{__name__}.{part}":
                 raise
+        else:
+            value = globals()[name] = getattr(module, name) if name in _OF_FLUX_JOBS else module
+            return value
     raise attribute_error(__name__, name)
+
+
+#: Modules with something of their own name in them, which is what the name stands for here.
+_NAMESAKES = {"JobID", "Jobspec", "result", "timeleft"}
+
+
+class _Package(ModuleType):
+    """A package some of whose modules have the name of what is in them."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system binds a module here once it has loaded it.
+        if name in _NAMESAKES and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -11,6 +11,7 @@ from flux.job._jobid import JobID
 from flux.job._request import check_handle, from_wire
 from flux.job._sign import sign_none
 from flux.rpc import RPC
+from flux.wrapper import is_null
 
 if TYPE_CHECKING:
     from flux.core.handle import Flux
@@ -118,7 +119,7 @@ def submit_get_id(future: SubmitFuture) -> JobID:
 
 def _encode(jobspec: Any) -> bytes:
     """Return a jobspec as JSON text."""
-    if jobspec is None:
+    if jobspec is None or is_null(jobspec):
         raise OSError(errno.EINVAL, "jobspec must not be None/NULL")
     if hasattr(jobspec, "dumps"):
         jobspec = jobspec.dumps()
