@@ -266,7 +266,7 @@ def test_options_of_flux_submit(tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"signal": "NONSENSE"}, "--signal=NONSENSE: there is no signal NONSENSE"),
+        ({"signal": "NONSENSE"}, "--signal=NONSENSE: signal 'NONSENSE' is invalid"),
         ({"signal": "INT@soon"}, "--signal=INT@soon: invalid Flux standard duration"),
         ({"env": ["A=$NO_SUCH_VARIABLE"]}, "--env: Variable 'NO_SUCH_VARIABLE' not found"),
         ({"env": ["A=$"]}, "--env: Unable to substitute"),
