@@ -14,7 +14,9 @@ __all__ = ["Finder", "attribute_error", "explain"]
 _DISTRIBUTIONS = {
     "flux.abc": "flux-journal",
     "flux.brokermod": "flux-brokermod",
+    "flux.cli.argparse": "flux-jobs",
     "flux.cli.plugin": "flux-jobs",
+    "flux.cli.plugins": "flux-jobs",
     "flux.command": "flux-command",
     "flux.conf_builtin": "flux-jobs",
     "flux.debugged": "flux-jobs",
