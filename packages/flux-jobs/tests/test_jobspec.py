@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from flux.job.Jobspec import validate_counts
 def spec(**changes):
     """Return a jobspec of one core, with changes by dotted path with __ for dots."""
     core = {"type": "core", "count": 1}
-    fields = {
+    fields: Any = {
         "version": 1,
         "resources": [{"type": "slot", "count": 1, "label": "task", "with": [core]}],
         "tasks": [{"command": ["true"], "slot": "task", "count": {"per_slot": 1}}],

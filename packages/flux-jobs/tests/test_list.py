@@ -64,6 +64,7 @@ def test_jobs_are_listed_by_result_name_and_id(handle):
     assert [job.id for job in named.jobs()] == [good]
     assert named.errors == ["JobID 123 unknown"]
     failed = get_job(handle, bad)
+    assert failed is not None
     assert (failed["result"], failed["returncode"], failed["name"]) == ("FAILED", 3, "bad")
     assert get_job(handle, 123) is None
 
@@ -77,9 +78,9 @@ def test_requests_for_jobs(handle):
     with pytest.raises(FileNotFoundError):
         job_list_id(handle, 123).get_jobinfo()
     with pytest.raises(ValueError, match="queue parameter"):
-        job_list(handle, queue=3)
+        job_list(handle, queue=3)  # type: ignore[arg-type]
     with pytest.raises(OSError, match="is not a Flux handle") as caught:
-        job_list(None)
+        job_list(None)  # type: ignore[arg-type]
     assert caught.value.errno == errno.EINVAL
 
 

@@ -7,6 +7,7 @@ import math
 import time
 from datetime import datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -213,7 +214,7 @@ def test_configuration_and_named_formats(tmp_path, monkeypatch, capsys):
 
 
 def test_paths_in_nested_dicts():
-    tree = {}
+    tree: dict[str, Any] = {}
     util.set_treedict(tree, "a.b.c", 1)
     assert util.get_treedict(tree, "a.b") == {"c": 1}
     assert util.get_treedict(tree, "a.x.y", 5) == 5

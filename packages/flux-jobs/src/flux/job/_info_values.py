@@ -125,7 +125,7 @@ class StatsInfo(JobStats):
         super().__init__(handle)
 
     def __repr__(self) -> str:
-        return f"PD:{self.pending} R:{self.running} CD:{self.successful} F:{self.failed}"  # type: ignore[attr-defined]
+        return f"PD:{self.pending} R:{self.running} CD:{self.successful} F:{self.failed}"
 
     def __format__(self, fmt: str) -> str:
         return format(str(self), fmt)

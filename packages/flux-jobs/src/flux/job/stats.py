@@ -51,6 +51,22 @@ class JobStats:
     stats = ("successful", "failed", "timeout", "canceled", "inactive_purged")
     derived_stats = ("pending", "running", "active")
 
+    depend: int
+    priority: int
+    sched: int
+    run: int
+    cleanup: int
+    inactive: int
+    total: int
+    successful: int
+    failed: int
+    timeout: int
+    canceled: int
+    inactive_purged: int
+    pending: int
+    running: int
+    active: int
+
     def __init__(self, handle: Flux, queue: str | Iterable[str] | None = None) -> None:
         self.handle = handle
         self.queues = [queue] if isinstance(queue, str) else list(queue or ())
@@ -69,12 +85,12 @@ class JobStats:
                 if name not in known:
                     raise ValueError(f"no stats available for queue {name}")
                 totals += _QueueStats(known[name])
-        vars(self).update((name, getattr(totals, name)) for name in (*self.states, *self.stats))
-        count = vars(self)
-        count["pending"] = count["depend"] + count["priority"] + count["sched"]
-        count["running"] = count["run"] + count["cleanup"]
-        count["active"] = count["total"] - count["inactive"]
-        count["failed"] += count["timeout"] + count["canceled"]
+        for name in (*self.states, *self.stats):
+            setattr(self, name, getattr(totals, name))
+        self.pending = self.depend + self.priority + self.sched
+        self.running = self.run + self.cleanup
+        self.active = self.total - self.inactive
+        self.failed += self.timeout + self.canceled
         if self.callback is not None:
             self.callback(self, **self.cb_kwargs)
 

@@ -209,7 +209,7 @@ class _RawHelpFormatter(_HelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 def help_formatter(
     argwidth: int = 40, raw_description: bool = False
-) -> Callable[[str], argparse.HelpFormatter]:
+) -> Callable[..., argparse.HelpFormatter]:
     """Return a ``formatter_class`` for parsers.
 
     Args:
