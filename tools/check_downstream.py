@@ -30,6 +30,7 @@ PARTS = {
         "flux-job-events",
         "flux-journal",
         "flux-kvs",
+        "flux-resource",
     },
 }
 
