@@ -85,7 +85,7 @@ def test_requests_for_jobs(handle):
 
 
 def test_filters_and_users_that_there_are_not(handle):
-    with pytest.raises(ValueError, match="Invalid filter specified: nope: there are depend"):
+    with pytest.raises(ValueError, match=r"Invalid filter specified: nope \(there are depend"):
         JobList(handle, filters=["nope"])
     with pytest.raises(ValueError, match="Invalid user nobody-of-that-name"):
         JobList(handle, user="nobody-of-that-name")
