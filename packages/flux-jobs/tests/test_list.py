@@ -195,6 +195,16 @@ def test_what_is_not_known_is_empty_or_an_error():
             getattr(info, name)
 
 
+def test_an_instance_has_a_uri_and_says_nothing_once_it_is_gone():
+    uri = "local:///no/such/local-0"
+    info = job(state=16, annotations={"user": {"uri": uri, "x": 1}}).get_instance_info()
+    assert str(info.uri) == uri
+    assert f"{info.instance.stats.total:>3d}{info.instance.utilization}" == "   "
+    fields = job(result=1, annotations={"user": {"uri": uri}}).to_dict()
+    assert (fields["uri"], fields["annotations"]) == (uri, {})
+    assert job().uri is None
+
+
 def test_dicts_have_what_there_is():
     info = job(annotations={"user": {"note": "n"}}, t_run=1.0, t_cleanup=3.0, result=1)
     assert info.to_dict() == {
