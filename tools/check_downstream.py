@@ -31,6 +31,7 @@ PARTS = {
         "flux-jobs",
         "flux-journal",
         "flux-kvs",
+        "flux-resource",
     },
 }
 
