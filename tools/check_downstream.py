@@ -28,6 +28,7 @@ PARTS = {
         "flux-core-py",
         "flux-devbroker",
         "flux-job-events",
+        "flux-jobs",
         "flux-journal",
         "flux-kvs",
         "flux-resource",

@@ -108,7 +108,9 @@ def test_what_is_right_comes_back_as_an_object():
     assert validate_jobspec(jobspec)[1].jobspec == jobspec.jobspec
 
 
-@pytest.mark.parametrize("count", ["4-16:2:*", "3+", {"min": 2, "operand": 2, "operator": "^"}])
+@pytest.mark.parametrize(
+    "count", ["4-16:2:*", "3+", "1,4-9", "[2]", {"min": 2, "operand": 2, "operator": "^"}]
+)
 def test_ranges_are_for_other_versions_than_1(count):
     fields = {**json.loads(spec(resources__0__count=count)), "version": 2}
     assert validate_jobspec(json.dumps(fields))[1].resources[0]["count"] == count

@@ -85,7 +85,7 @@ def test_requests_for_jobs(handle):
 
 
 def test_filters_and_users_that_there_are_not(handle):
-    with pytest.raises(ValueError, match="Invalid filter specified: nope: there are depend"):
+    with pytest.raises(ValueError, match=r"Invalid filter specified: nope \(there are depend"):
         JobList(handle, filters=["nope"])
     with pytest.raises(ValueError, match="Invalid user nobody-of-that-name"):
         JobList(handle, user="nobody-of-that-name")
@@ -193,6 +193,16 @@ def test_what_is_not_known_is_empty_or_an_error():
     for name in ("state", "username", "nonsense"):
         with pytest.raises(AttributeError, match="invalid JobInfo attribute"):
             getattr(info, name)
+
+
+def test_an_instance_has_a_uri_and_says_nothing_once_it_is_gone():
+    uri = "local:///no/such/local-0"
+    info = job(state=16, annotations={"user": {"uri": uri, "x": 1}}).get_instance_info()
+    assert str(info.uri) == uri
+    assert f"{info.instance.stats.total:>3d}{info.instance.utilization}" == "   "
+    fields = job(result=1, annotations={"user": {"uri": uri}}).to_dict()
+    assert (fields["uri"], fields["annotations"]) == (uri, {})
+    assert job().uri is None
 
 
 def test_dicts_have_what_there_is():

@@ -45,7 +45,7 @@ _OF_JOB = {
         job_info_lookup job_kvs job_kvs_guest job_kvs_lookup job_list job_list_id
         job_list_inactive job_output kvs kvslookup list output output_event_watch
         output_event_watch_async output_watch output_watch_async output_watch_lines
-        output_watch_lines_async pool result result_async stats timeleft validate_jobspec watcher
+        output_watch_lines_async pool stats timeleft validate_jobspec watcher
         """,
 }
 

@@ -22,7 +22,7 @@ from flux.job.event import (
 )
 from flux.job.kill import cancel, cancel_async, job_raise, job_raise_async, kill, kill_async
 from flux.job.submit import submit, submit_async, submit_get_id
-from flux.job.wait import wait, wait_async, wait_get_status
+from flux.job.wait import result, result_async, wait, wait_async, wait_get_status
 
 # flux-jobs adds modules to this package: installed editable, from a directory of its own.
 __path__ = [*__path__, *(f"{path}/job" for path in flux.__path__ if f"{path}/job" not in __path__)]
@@ -63,6 +63,8 @@ __all__ = [
     "job_raise_async",
     "kill",
     "kill_async",
+    "result",
+    "result_async",
     "submit",
     "submit_async",
     "submit_get_id",
@@ -84,7 +86,6 @@ _MODULES_OF_FLUX_JOBS = {
     "output": "job_output output_event_watch output_event_watch_async output_watch "
     "output_watch_async output_watch_lines output_watch_lines_async",
     "pool": "JobPool",
-    "result": "result result_async",
     "stats": "",
     "timeleft": "timeleft",
     "watcher": "JobWatcher",
@@ -126,7 +127,7 @@ def __getattr__(name: str) -> Any:
 
 
 #: Modules with something of their own name in them, which is what the name stands for here.
-_NAMESAKES = {"JobID", "Jobspec", "result", "timeleft"}
+_NAMESAKES = {"JobID", "Jobspec", "timeleft"}
 
 
 class _Package(ModuleType):

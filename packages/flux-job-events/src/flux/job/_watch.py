@@ -6,9 +6,10 @@ import errno
 import os
 from collections.abc import AsyncIterator, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
 
-from flux._payload import PayloadError
+from flux._future import Failure
+from flux._payload import PayloadError, decode_json
 from flux._watch import WatchImplementation
 from flux.constants import FLUX_NODEID_ANY, FLUX_RPC_STREAMING
 from flux.eventlog import EventLogEvent, entry_fault
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from flux.core.handle import Flux
 
 __all__ = ["EventWatch", "JobEventWatchFuture"]
+
+T = TypeVar("T")
 
 _TOPIC = "job-info.eventlog-watch"
 
@@ -84,15 +87,23 @@ class JobEventWatchFuture(WatchImplementation):
 
     def watch_get(self, future: Any) -> EventLogEvent:
         """Return the event in a response."""
-        try:
-            response = RPC.get(future)
-        except OSError as exc:
-            number, text = exc.errno, exc.strerror
-            if number and number != errno.ENODATA and text == os.strerror(number) and self._what:
+        if not future.results:
+            future.wait_for()
+        return self.event_of(future.results[0])
+
+    def event_of(self, result: Any) -> EventLogEvent:
+        """Return the event in a result as it is queued.
+
+        Raises:
+            OSError: It is an error, ENODATA at the end; EPROTO, it is no event.
+        """
+        if result.__class__ is Failure:
+            number, text = result.errnum, result.text
+            if number != errno.ENODATA and text == os.strerror(number) and self._what:
                 # Brokers say no more than that of an unknown job.
-                raise OSError(number, f"{text}: {self._what}") from None
-            raise
-        return _event(response)
+                text = f"{text}: {self._what}"
+            raise OSError(number, text)
+        return _event(result if result is None else decode_json(result))
 
     def watch_cancel(self, future: Any) -> None:
         """Ask for the end of the watch."""
@@ -113,29 +124,33 @@ def _event(response: Any) -> EventLogEvent:
     return event
 
 
-class EventWatch(Generator[EventLogEvent, None, None], AsyncIterator[EventLogEvent]):
+class EventWatch(Generator[T, None, None], AsyncIterator[T], Generic[T]):
     """What `flux.job.event_watch` returns: a generator of events, also for ``async for``.
 
-    As a context manager it closes itself on exit.
+    So is that of other functions, with what they give in place of events.  As a context manager it
+    closes itself on exit.
+
+    Args:
+        begin: Begins to watch: returns a future that is an iterator, and whose `cancel` ends it.
     """
 
-    def __init__(self, begin: Callable[[], JobEventWatchFuture]) -> None:
-        self._begin: Callable[[], JobEventWatchFuture] | None = begin
-        self._future: JobEventWatchFuture | None = None
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self._begin: Callable[[], Any] | None = begin
+        self._future: Any = None
 
-    def _started(self) -> JobEventWatchFuture | None:
+    def _started(self) -> Any:
         if self._begin is not None:
             begin, self._begin = self._begin, None
             self._future = begin()
         return self._future
 
-    def send(self, _value: None = None) -> EventLogEvent:
+    def send(self, _value: None = None) -> T:
         """Return the next event, as ``next`` does."""
         future = self._started()
         if future is None:
             raise StopIteration
         try:
-            event: EventLogEvent = next(future)
+            event: T = next(future)
         except OSError:
             if future.error_string() is not None:
                 self._future = None
@@ -145,7 +160,7 @@ class EventWatch(Generator[EventLogEvent, None, None], AsyncIterator[EventLogEve
             raise
         return event
 
-    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> EventLogEvent:
+    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> T:
         """Close the generator and raise an exception."""
         self.close()
         if isinstance(typ, BaseException):
@@ -177,7 +192,7 @@ class EventWatch(Generator[EventLogEvent, None, None], AsyncIterator[EventLogEve
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> EventLogEvent:
+    async def __anext__(self) -> T:
         future = self._started()
         if future is None:
             raise StopAsyncIteration

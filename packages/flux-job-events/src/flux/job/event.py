@@ -90,7 +90,9 @@ def event_watch_async(
     )
 
 
-def event_watch(flux_handle: Flux, jobid: int | str, eventlog: str = "eventlog") -> EventWatch:
+def event_watch(
+    flux_handle: Flux, jobid: int | str, eventlog: str = "eventlog"
+) -> EventWatch[EventLogEvent]:
     """Iterate over the events of a job, those of the past first.
 
     Example:

@@ -160,8 +160,11 @@ class JobInfo:
         uri = str(self.user.uri)
         if not uri:
             return None
-        from flux.uri import JobURI
-
+        try:
+            from flux.uri import JobURI
+        except ModuleNotFoundError:
+            # The text says as much to all but those who want it in another form.
+            return uri
         return JobURI(uri)
 
     @cached_property

@@ -336,7 +336,7 @@ class JobList:
             self.results |= self.RESULTS[name]
         else:
             known = ", ".join((*self.STATES, *self.RESULTS))
-            raise ValueError(f"Invalid filter specified: {name}: there are {known}")
+            raise ValueError(f"Invalid filter specified: {name} (there are {known})")
 
     def fetch_jobs(self) -> JobListRPC | JobListIdsFuture:
         """Ask for the jobs.
