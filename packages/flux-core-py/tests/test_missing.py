@@ -51,7 +51,7 @@ def test_a_name_of_another_distribution_says_which(alone, name, wanted):
         "flux.security",
         "flux.cli.base",
         "flux.testing.fake_resources",
-        "flux.resource.list",
+        "flux.resource.Rv1Pool",
         "flux.job.validator.validator",
     ],
 )
