@@ -79,7 +79,7 @@ def test_the_first_one_wins_as_a_whole(official):
     first, second = output(run(code, last=official)).split()
     assert first == str(OURS / "__init__.py")
     assert second.endswith("brokermod/__init__.py")
-    assert "No module named 'flux.cli'" in error(run("import flux.cli", last=official))
+    assert "No module named 'flux.modprobe'" in error(run("import flux.cli", last=official))
 
 
 @pytest.mark.parametrize("part", PARTS)
