@@ -28,8 +28,10 @@ PARTS = {
         "flux-core-py",
         "flux-devbroker",
         "flux-job-events",
+        "flux-jobs",
         "flux-journal",
         "flux-kvs",
+        "flux-resource",
     },
 }
 

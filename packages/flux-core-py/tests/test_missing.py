@@ -34,6 +34,8 @@ def alone(monkeypatch):
         ("flux.job.JobPool", "flux-jobs"),
         ("flux.job.Jobspec.validate_counts", "flux-jobs"),
         ("flux.util.parse_fsd", "flux-jobs"),
+        ("flux.idset", "flux-resource"),
+        ("flux.hostlist.Hostlist", "flux-resource"),
         ("flux.devbroker", "flux-devbroker"),
     ],
 )
@@ -50,7 +52,6 @@ def test_a_name_of_another_distribution_says_which(alone, name, wanted):
         "flux.cli.base",
         "flux.testing.fake_resources",
         "flux.resource.list",
-        "flux.idset",
         "flux.job.validator.validator",
     ],
 )

@@ -484,6 +484,32 @@ def test_run_is_as_good_as_the_command(flux_broker):
     assert sorted(result.stderr.splitlines()) == ["flux-job: task(s) exited with exit code 3", "no"]
 
 
+def test_jobs_are_tabulated_as_told(flux_broker):
+    for name, command in (("b", "exit 3"), ("a", "true")):
+        flux_command(flux_broker, "run", f"--job-name={name}", "sh", "-c", command)
+    wanted = (
+        "sort:name {name} ?:{queue:<8} +:{status:<2} {returncode:>3} {nnodes:h} {inactive_reason}"
+    )
+    table = flux_command(flux_broker, "jobs", "-a", "-o", wanted).stdout
+    assert table == (
+        "NAME STATUS     RC NNODES INACTIVE-REASON\n"
+        "a COMPLETED   0 1 Exit 0\nb FAILED      3 1 Exit 3\n"
+    )
+    words = ("jobs", "-ano", "{name}", "--sort=-name", "--width=20")
+    assert flux_command(flux_broker, *words).stdout == "b\na\n"
+    assert flux_command(flux_broker, *words, "--name=a", "--since=-1h").stdout == "a\n"
+    assert flux_command(flux_broker, *words, "--user=1", "-f", "failed").stdout == ""
+    (failed,) = json.loads(flux_command(flux_broker, "jobs", "--json", "-f", "failed").stdout)[
+        "jobs"
+    ]
+    assert (failed["name"], failed["returncode"], failed["result"]) == ("b", 3, "FAILED")
+    heading, *_ = flux_command(flux_broker, "jobs", "-a", "-o", "long").stdout.splitlines()
+    assert heading.split()[:4] == ["JOBID", "USER", "NAME", "STATUS"]
+    assert "endreason" in flux_command(flux_broker, "jobs", "-o", "help").stdout
+    colored = flux_command(flux_broker, "jobs", "-no", "{name}", "-f", "failed", "--color").stdout
+    assert colored == "\033[01;31mb\n\033[0;0m"
+
+
 def test_commands_about_a_job(flux_broker, flux_handle):
     jobid = flux_command(flux_broker, "submit", "sleep", "1000").stdout.strip()
     assert flux_command(flux_broker, "job", "wait-event", jobid, "start").returncode == 0
@@ -526,7 +552,21 @@ def test_commands_print_utf8_whatever_the_locale_is(flux_broker):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["jobs", "-f", "failed,nope"], "flux-jobs: Invalid filter specified: nope"),
+        (
+            ["jobs", "-f", "failed,nope"],
+            (
+                "flux-jobs: Invalid filter specified: nope (there are depend, priority, sched, "
+                "run, cleanup, inactive, pending, running, active, completed, failed, canceled, "
+                "timeout)"
+            ),
+        ),
+        (
+            ["jobs", "-o", "nope"],
+            (
+                "flux-jobs: Error in user format: --format: No such format nope (Did you mean "
+                "'{nope}'?)"
+            ),
+        ),
         (["jobs", "nope"], 'flux-jobs: error parsing jobid: "nope"'),
         (["job", "status", "12345"], "flux-job: 12345: No such job"),
         (["job", "kill", "12345"], "flux-job: kill 12345: unknown job id"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from flux.job.Jobspec import validate_counts
 def spec(**changes):
     """Return a jobspec of one core, with changes by dotted path with __ for dots."""
     core = {"type": "core", "count": 1}
-    fields = {
+    fields: Any = {
         "version": 1,
         "resources": [{"type": "slot", "count": 1, "label": "task", "with": [core]}],
         "tasks": [{"command": ["true"], "slot": "task", "count": {"per_slot": 1}}],
@@ -107,7 +108,9 @@ def test_what_is_right_comes_back_as_an_object():
     assert validate_jobspec(jobspec)[1].jobspec == jobspec.jobspec
 
 
-@pytest.mark.parametrize("count", ["4-16:2:*", "3+", {"min": 2, "operand": 2, "operator": "^"}])
+@pytest.mark.parametrize(
+    "count", ["4-16:2:*", "3+", "1,4-9", "[2]", {"min": 2, "operand": 2, "operator": "^"}]
+)
 def test_ranges_are_for_other_versions_than_1(count):
     fields = {**json.loads(spec(resources__0__count=count)), "version": 2}
     assert validate_jobspec(json.dumps(fields))[1].resources[0]["count"] == count
@@ -266,7 +269,7 @@ def test_options_of_flux_submit(tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"signal": "NONSENSE"}, "--signal=NONSENSE: there is no signal NONSENSE"),
+        ({"signal": "NONSENSE"}, "--signal=NONSENSE: signal 'NONSENSE' is invalid"),
         ({"signal": "INT@soon"}, "--signal=INT@soon: invalid Flux standard duration"),
         ({"env": ["A=$NO_SUCH_VARIABLE"]}, "--env: Variable 'NO_SUCH_VARIABLE' not found"),
         ({"env": ["A=$"]}, "--env: Unable to substitute"),

@@ -14,11 +14,16 @@ __all__ = ["Finder", "attribute_error", "explain"]
 _DISTRIBUTIONS = {
     "flux.abc": "flux-journal",
     "flux.brokermod": "flux-brokermod",
+    "flux.cli.argparse": "flux-jobs",
     "flux.cli.plugin": "flux-jobs",
+    "flux.cli.plugins": "flux-jobs",
     "flux.command": "flux-command",
     "flux.conf_builtin": "flux-jobs",
+    "flux.constraint": "flux-resource",
     "flux.debugged": "flux-jobs",
     "flux.devbroker": "flux-devbroker",
+    "flux.hostlist": "flux-resource",
+    "flux.idset": "flux-resource",
     "flux.importer": "flux-jobs",
     "flux.job": "flux-job-events",
     "flux.kvs": "flux-kvs",
@@ -40,7 +45,7 @@ _OF_JOB = {
         job_info_lookup job_kvs job_kvs_guest job_kvs_lookup job_list job_list_id
         job_list_inactive job_output kvs kvslookup list output output_event_watch
         output_event_watch_async output_watch output_watch_async output_watch_lines
-        output_watch_lines_async pool result result_async stats timeleft validate_jobspec watcher
+        output_watch_lines_async pool stats timeleft validate_jobspec watcher
         """,
 }
 
@@ -48,9 +53,6 @@ _OF_JOB = {
 _THEIRS = {
     "flux.cli",
     "flux.compat36",
-    "flux.constraint",
-    "flux.hostlist",
-    "flux.idset",
     "flux.job.frobnicator",
     "flux.job.validator",
     "flux.memoized_property",

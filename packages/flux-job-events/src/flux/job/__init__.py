@@ -28,7 +28,23 @@ from flux.job.wait import result, result_async, wait, wait_async, wait_get_statu
 __path__ = [*__path__, *(f"{path}/job" for path in flux.__path__ if f"{path}/job" not in __path__)]
 
 if TYPE_CHECKING:
+    from flux.job._batch_config import BatchConfig as BatchConfig
+    from flux.job.info import JobInfo as JobInfo
+    from flux.job.info import JobInfoFormat as JobInfoFormat
+    from flux.job.info import job_fields_to_attrs as job_fields_to_attrs
+    from flux.job.Jobspec import Jobspec as Jobspec
+    from flux.job.Jobspec import JobspecV1 as JobspecV1
+    from flux.job.Jobspec import validate_jobspec as validate_jobspec
     from flux.job.journal import JournalConsumer as JournalConsumer
+    from flux.job.kvs import job_kvs as job_kvs
+    from flux.job.kvs import job_kvs_guest as job_kvs_guest
+    from flux.job.list import JobList as JobList
+    from flux.job.list import get_job as get_job
+    from flux.job.list import job_list as job_list
+    from flux.job.list import job_list_id as job_list_id
+    from flux.job.list import job_list_inactive as job_list_inactive
+    from flux.job.pool import JobPool as JobPool
+    from flux.job.timeleft import timeleft as timeleft
 
 __all__ = [
     "MAIN_EVENTS",

@@ -22,6 +22,9 @@ __all__ = ["Jobspec", "resource", "slot"]
 
 _Resource = dict[str, Any]
 
+#: `json.dumps` makes an encoder for each call that is not its default.
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
 #: How long the shell may hold output back when it is not to, in seconds.
 _PROMPT = 0.05
 _OUTPUTS = ("stdout", "stderr")
@@ -100,7 +103,11 @@ class Jobspec:
         Args:
             **kwargs: Arguments of `json.dumps`.
         """
-        return json.dumps(self.jobspec, ensure_ascii=False, **kwargs)
+        return (
+            json.dumps(self.jobspec, ensure_ascii=False, **kwargs)
+            if kwargs
+            else _ENCODE(self.jobspec)
+        )
 
     def __repr__(self) -> str:
         return (
@@ -264,7 +271,7 @@ class Jobspec:
 
     @environment.setter
     def environment(self, environ: Any) -> None:
-        if not isinstance(environ, Mapping):
+        if environ.__class__ is not dict and not isinstance(environ, Mapping):
             raise ValueError(f"environment must be a mapping, not {environ!r}")
         self.setattr("system.environment", environ)
 

@@ -18,6 +18,7 @@ from flux.util._durations import parse_fsd
 
 __all__ = [
     "constraint",
+    "decode_signal",
     "dependency",
     "duration",
     "environment",
@@ -46,6 +47,25 @@ def duration(value: Union[str, float]) -> float:  # noqa: UP007
     return parse_fsd(value) if isinstance(value, str) else value
 
 
+def decode_signal(value: Union[str, int]) -> int:  # noqa: UP007
+    """Return the number of a signal.
+
+    Args:
+        value: The number; also as text; or the name, with or without ``SIG``.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    try:
+        return int(value)
+    except ValueError:
+        name = str(value)
+        found = getattr(signal, name if name.startswith("SIG") else f"SIG{name}", None)
+        if not isinstance(found, signal.Signals):
+            raise ValueError(f"signal '{value}' is invalid: there is none of that name") from None
+        return found
+
+
 def signal_option(text: str) -> dict[str, Any]:
     """Return the shell's option ``signal``: which one to send how long before the time limit.
 
@@ -57,12 +77,9 @@ def signal_option(text: str) -> dict[str, Any]:
     """
     name, _, time = text.partition("@")
     try:
-        number = int(name)
-    except ValueError:
-        number = getattr(signal, f"SIG{(name or 'USR1').removeprefix('SIG')}", 0)
-    try:
+        number = decode_signal(name or "USR1")
         if number <= 0:
-            raise ValueError(f"there is no signal {name}")
+            raise ValueError(f"signal '{name}' is invalid: it must be at least 1")
         return {"signum": int(number), "timeleft": duration(time or "60")}
     except ValueError as exc:
         raise ValueError(f"--signal={text}: {exc}") from None

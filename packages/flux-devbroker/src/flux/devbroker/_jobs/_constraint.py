@@ -6,6 +6,8 @@ import re
 from typing import Any, Callable
 
 from flux.devbroker._jobs import _states
+from flux.hostlist import Hostlist
+from flux.idset import IDset
 
 Test = Callable[[dict[str, Any]], bool]
 
@@ -63,9 +65,14 @@ def _operation(operator: str, values: list[Any], depth: int) -> Test:
         results = _mask(operator, values, _states.RESULT_NAMES)
         return lambda record: bool(record.get("result", 0) & results)
     if operator == "ranks":
-        return lambda record: "ranks" in record and any(_has_rank(value) for value in values)
+        # There is no rank but 0.
+        ours = any([0 in _rank_set(value) for value in _all(operator, values, str)])
+        return lambda record: "ranks" in record and ours
     if operator == "hostlist":
-        hosts = _all(operator, values, str)
+        try:
+            hosts = Hostlist(_all("host", values, str))
+        except ValueError:
+            raise ConstraintError("host value not in valid Hostlist format") from None
         return lambda record: record.get("nodelist") in hosts
     if operator in _TIMES:
         comparisons = [_comparison(operator, value) for value in values]
@@ -98,9 +105,11 @@ def _mask(operator: str, values: list[Any], names: dict[str, int]) -> int:
     return mask
 
 
-def _has_rank(value: Any) -> bool:
-    text = value.strip("[]") if isinstance(value, str) else ""
-    return text.partition("-")[0].partition(",")[0] == "0"
+def _rank_set(value: str) -> IDset:
+    try:
+        return IDset(value)
+    except ValueError:
+        raise ConstraintError(f"ranks value '{value}': error parsing range '{value}'") from None
 
 
 def _comparison(operator: str, value: Any) -> Test:

@@ -7,9 +7,7 @@ import os
 from typing import Any
 
 from flux.devbroker._jobs._request import Request, table
-
-#: No number in an idset is greater.
-MAX_IDSET = 1 << 16
+from flux.idset import IDset
 
 
 class InfeasibleError(Exception):
@@ -31,7 +29,7 @@ def configured_cores(config: dict[str, Any]) -> int | None:
     cores = entries[0].get("cores") if isinstance(entries[0], dict) else None
     if not isinstance(cores, str):
         raise ValueError("resource.config: cores is not an idset")
-    return len(parse_idset(cores))
+    return len(IDset(cores))
 
 
 def count_cores() -> int:
@@ -111,36 +109,9 @@ class Cores:
         return sorted(set(range(self.total)).difference(self._free))
 
 
-def parse_idset(text: str) -> list[int]:
-    """Return the numbers in an idset (RFC 22).
-
-    Raises:
-        ValueError: It is malformed, or too large.
-    """
-    numbers: list[int] = []
-    for part in text.strip("[]").split(","):
-        low, _, high = part.partition("-")
-        first, last = int(low), int(high or low)
-        if not 0 <= first <= last < MAX_IDSET:
-            raise ValueError(f"{text!r} is not an idset")
-        numbers.extend(range(first, last + 1))
-    return sorted(set(numbers))
-
-
-def idset(numbers: list[int]) -> str:
-    """Return increasing numbers as an idset (RFC 22)."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
-
-
 def summary(cores: list[int]) -> str:
     """Return what a scheduler annotates a job with."""
-    text = idset(cores)
+    text = str(IDset(cores))
     return f"rank0/core{text}" if len(cores) == 1 else f"rank0/core[{text}]"
 
 
@@ -149,7 +120,7 @@ def rlist(cores: list[int], nodelist: str) -> dict[str, object]:
     return {
         "version": 1,
         "execution": {
-            "R_lite": [{"rank": "0", "children": {"core": idset(cores)}}] if cores else [],
+            "R_lite": [{"rank": "0", "children": {"core": str(IDset(cores))}}] if cores else [],
             "starttime": 0.0,
             "expiration": 0.0,
             "nodelist": [nodelist],

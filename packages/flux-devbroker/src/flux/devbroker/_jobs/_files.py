@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flux.devbroker._jobs import _eventlog, _request
-from flux.devbroker._jobs._cores import idset
 from flux.devbroker._jobs._fluid import dothex, f58, f58plain
 from flux.devbroker._jobs._process import STREAMS
+from flux.idset import IDset
 
 if TYPE_CHECKING:
     from flux.devbroker._jobs._shell import Run
@@ -44,7 +44,7 @@ def open_files(run: Run, spec: dict[str, Any], cwd: str) -> Iterator[dict[str, A
             if path not in paths:
                 paths[path] = stack.enter_context(open(path, _mode(options)))
             files[stream] = paths[path]
-            ranks = idset(list(range(run.job.request.ntasks)))
+            ranks = str(IDset(range(run.job.request.ntasks)))
             context = {"stream": stream, "rank": ranks, "path": path}
             run.output.write(_eventlog.event("redirect", context))
         yield files

@@ -7,9 +7,9 @@ from typing import Any
 from orjson import loads
 
 from flux.devbroker._jobs import _request, _states
-from flux.devbroker._jobs._cores import parse_idset
 from flux.devbroker._jobs._eventlog import Log, compact
 from flux.devbroker._jobs._request import Request
+from flux.idset import IDset
 
 
 class Job:
@@ -154,7 +154,7 @@ class Job:
         record["duration"] = float(system["duration"])
         if self.resources is not None:
             execution = loads(self.resources)["execution"]
-            record["ncores"] = len(parse_idset(execution["R_lite"][0]["children"]["core"]))
+            record["ncores"] = len(IDset(execution["R_lite"][0]["children"]["core"]))
             record["nnodes"] = 1
             record["ranks"] = "0"
             record["nodelist"] = ",".join(execution["nodelist"])

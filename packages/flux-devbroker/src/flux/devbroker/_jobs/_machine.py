@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from flux.devbroker._jobs import _eventlog, _request, _states
-from flux.devbroker._jobs._cores import idset, summary
+from flux.devbroker._jobs._cores import summary
 from flux.devbroker._jobs._eventlog import Log
 from flux.devbroker._jobs._job import Job
+from flux.idset import IDset
 
 if TYPE_CHECKING:
     from flux.devbroker._jobs._core import Core
@@ -222,7 +223,7 @@ class Machine:
             {
                 "version": 1,
                 "execution": {
-                    "R_lite": [{"rank": "0", "children": {"core": idset(cores)}}],
+                    "R_lite": [{"rank": "0", "children": {"core": str(IDset(cores))}}],
                     "starttime": now,
                     "expiration": job.expiration,
                     "nslots": job.request.nslots,

@@ -6,8 +6,8 @@ import base64
 import binascii
 from typing import Any
 
-from flux.devbroker._jobs._cores import parse_idset
 from flux.devbroker._jobs._eventlog import Log, event
+from flux.idset import IDset
 
 #: Longest piece of a line that is held back until the rest of the line has come.
 MAX_LINE = 64 * 1024
@@ -112,7 +112,7 @@ def input_ranks(text: Any, ntasks: int) -> list[int]:
         return list(range(ntasks))
     if not isinstance(text, str):
         raise ValueError("rank is not a string")
-    ranks = parse_idset(text)
+    ranks = IDset(text).expand()
     if ranks[-1] >= ntasks:
         raise ValueError(f"there is no task {ranks[-1]}")
     return ranks

@@ -1,0 +1,1 @@
+"""Constraints: conditions on resources and jobs (RFC 31)."""
