@@ -6,7 +6,7 @@ import concurrent.futures
 import logging
 from collections import deque
 from threading import Condition, RLock, get_ident
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional
+from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
 from flux.job.event import MAIN_EVENTS, EventLogEvent
 
@@ -65,7 +65,7 @@ class FluxExecutorFuture(concurrent.futures.Future):  # type: ignore[type-arg]
 
     EVENTS: ClassVar[frozenset[str]] = MAIN_EVENTS
 
-    def __init__(self, owning_thread_id: Optional[int], *args: Any, **kwargs: Any) -> None:  # noqa: UP045
+    def __init__(self, owning_thread_id: int | None, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._owner = owning_thread_id
         self._news = Condition(RLock())

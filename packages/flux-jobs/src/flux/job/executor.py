@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from threading import current_thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Optional
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flux.core.handle import Flux
 from flux.job._executor_future import FluxExecutorFuture
@@ -59,7 +59,7 @@ class FluxExecutor:
         thread_name_prefix: str = "",
         poll_interval: float = 0.1,
         handle_args: Sequence[Any] = (),
-        handle_kwargs: Optional[Mapping[str, Any]] = None,  # noqa: UP045
+        handle_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         if threads < 1:
             raise ValueError(f"the number of threads must be > 0, not {threads}")
