@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from flux.command._main import run
+from flux.command._main import leave, run
 
 
 def main() -> None:
@@ -12,8 +12,8 @@ def main() -> None:
     from flux.command._handover import hand_over
 
     hand_over(sys.argv)
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))

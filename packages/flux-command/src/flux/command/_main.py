@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 from types import ModuleType
+from typing import NoReturn
 
 from flux.command import _registry
 from flux.command._common import CommandError, Parser, say
@@ -20,6 +22,7 @@ def run(argv: list[str]) -> int:
     Returns:
         The exit code.
     """
+    open_streams()
     name = argv[0] if argv else ""
     if name in ("-V", "--version"):
         name = "version"
@@ -48,6 +51,35 @@ def run(argv: list[str]) -> int:
     return 1
 
 
+def leave(code: int) -> NoReturn:
+    """Exit, also where PYTHONINSPECT would have the interpreter go on instead."""
+    if sys.flags.inspect and os.environ.get("PYTHONINSPECT"):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def open_streams() -> None:
+    """Open the null device in place of standard streams that are closed.
+
+    Otherwise the next file or socket would take their numbers, and what is written to them.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != fd:
+                os.dup2(null, fd)
+                os.close(null)
+            os.set_inheritable(fd, True)
+        if getattr(sys, name) is None:
+            stream = open(fd, "w" if fd else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
 def _call(module: ModuleType, parser: Parser, args: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -55,7 +87,11 @@ def _call(module: ModuleType, parser: Parser, args: list[str]) -> int:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         command = module.setup(parser)
-        code: int = command(parser.parse_args(args))
+        try:
+            arguments = parser.parse_args(args)
+        except SystemExit as exc:
+            return exc.code if isinstance(exc.code, int) else 1
+        code: int = command(arguments)
         sys.stdout.flush()
     except CommandError as exc:
         say(parser.prog, str(exc))
@@ -66,6 +102,9 @@ def _call(module: ModuleType, parser: Parser, args: list[str]) -> int:
         return 1
     except OSError as exc:
         say(parser.prog, exc.strerror or str(exc))
+        return 1
+    except MemoryError:
+        say(parser.prog, "out of memory; allow more (ulimit -v)")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from flux.core.handle import Flux
+from flux.devbroker._hints import explained
 from flux.devbroker._launch import LaunchError, Process, launch
 from flux.devbroker._rundir import make_private_directory
 
@@ -88,15 +89,26 @@ class Broker:
             # Made here, so that it can be removed here whatever becomes of the broker.
             rundir = attributes["rundir"] = make_private_directory()
             attributes["rundir-cleanup"] = "1"
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the broker
         self._process: Process | None = None
         try:
-            self._start({"attributes": attributes, "config": config}, rundir, warm)
-        except BaseException:
-            self._stderr.close()
+            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the broker
+        except OSError as exc:
             if rundir is not None:
                 shutil.rmtree(rundir, ignore_errors=True)
+            raise explained(exc, "cannot make a file for the broker's standard error") from None
+        try:
+            self._start({"attributes": attributes, "config": config}, rundir, warm)
+        except OSError as exc:
+            self._abandon(rundir)
+            raise explained(exc, "cannot start a broker") from None
+        except BaseException:
+            self._abandon(rundir)
             raise
+
+    def _abandon(self, rundir: str | None) -> None:
+        self._stderr.close()
+        if rundir is not None:
+            shutil.rmtree(rundir, ignore_errors=True)
 
     def _start(self, options: dict[str, Any], rundir: str | None, warm: bool) -> None:
         try:

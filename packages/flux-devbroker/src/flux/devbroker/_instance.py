@@ -127,7 +127,7 @@ class Instance:
         if not self.uri.startswith(_LOCAL) or len(os.fsencode(path)) > MAX_SOCKET_PATH:
             raise ValueError(
                 f"local-uri: {self.uri} is not {_LOCAL} and a path of at most "
-                f"{MAX_SOCKET_PATH} bytes"
+                f"{MAX_SOCKET_PATH} bytes; choose a shorter path for attribute rundir"
             )
         for name, cls in INTERNAL.items():
             self._internal[name] = self._add(name, cls, module=False)

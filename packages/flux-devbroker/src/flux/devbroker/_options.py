@@ -79,6 +79,7 @@ def serve(
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         # A parent that wants no zombies hands that on, but a broker has to know how children end.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     # One of these that comes while the broker is being made has to wait until it can be obeyed.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:

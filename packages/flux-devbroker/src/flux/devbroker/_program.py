@@ -10,11 +10,15 @@ import sys
 import time
 from typing import Callable, NamedTuple
 
+from flux.devbroker._hints import hint
 from flux.devbroker._signals import SignalPipe
 
 #: Exit codes of a program that cannot be run, as a shell has them.
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+
+#: Errors that are about the program, and not about what there is room for.
+_OWN_FAULT = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 #: What the first, the second and every further call of `Program.hang_up` sends.
 _URGENCY = (signal.SIGHUP, signal.SIGTERM, signal.SIGKILL)
@@ -96,7 +100,8 @@ class Program:
         if self._error is not None:
             error, self._error = self._error, None
             code = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
-            how = f"error launching process: {error.strerror}"
+            why = error.strerror if error.errno in _OWN_FAULT else hint(error)
+            how = f"error launching process: {why}"
         elif self._process is not None:
             status = self._process.poll()
             if status is None:

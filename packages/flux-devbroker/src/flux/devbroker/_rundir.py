@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from _flux import boot
 from flux._connector import MAX_SOCKET_PATH
+from flux.devbroker._hints import explained
 
 #: Name of the socket of rank 0 within the directory.
 SOCKET = "local-0"
@@ -77,7 +79,10 @@ class RunDir:
         elif os.path.isdir(path):
             self.cleanup = cleanup not in (None, "0")
         else:
-            os.mkdir(path, 0o700)
+            try:
+                os.mkdir(path, 0o700)
+            except OSError as exc:
+                raise explained(exc, f"cannot make the broker's directory {path}") from None
             self.cleanup = cleanup != "0"
         self.path = path
         self._lock: int | None = None
@@ -90,6 +95,9 @@ class RunDir:
             shim = Path(self.bin, "flux")
             shim.write_text(_script(), encoding="utf-8", errors="surrogateescape")
             shim.chmod(0o700)
+        except OSError as exc:
+            self.remove()
+            raise explained(exc, f"cannot write to the broker's directory {path}") from None
         except BaseException:
             self.remove()
             raise
@@ -126,7 +134,10 @@ def remove_abandoned() -> None:
 
     What has no lock file is another program's, or flux-core's; what cannot be locked is in use.
     """
-    for top in {tempfile.gettempdir(), "/tmp"}:
+    tops = {"/tmp"}
+    with contextlib.suppress(FileNotFoundError):
+        tops.add(tempfile.gettempdir())
+    for top in tops:
         try:
             names = [name for name in os.listdir(top) if name.startswith(_PREFIX)]
         except OSError:
@@ -157,10 +168,20 @@ def make_private_directory() -> str:
             is no other; otherwise what the system reports.
     """
     room = MAX_SOCKET_PATH - len(f"/flux-XXXXXXXX/{SOCKET}")
-    tried = tempfile.gettempdir()
+    try:
+        tried = tempfile.gettempdir()
+    except FileNotFoundError:
+        raise OSError(
+            errno.ENOSPC,
+            "no directory for temporary files can be written to; set TMPDIR to one that can, and "
+            "allow files of more than 0 bytes (ulimit -f)",
+        ) from None
     for top in (tried, "/tmp"):
         if len(os.fsencode(top)) <= room and os.path.isdir(top):
-            return tempfile.mkdtemp(prefix=_PREFIX, dir=top)
+            try:
+                return tempfile.mkdtemp(prefix=_PREFIX, dir=top)
+            except OSError as exc:
+                raise explained(exc, f"cannot make a directory in {top}") from None
     raise OSError(
         errno.ENAMETOOLONG,
         f"{tried} is too long for the path of a socket ({MAX_SOCKET_PATH} bytes); "

@@ -105,6 +105,15 @@ def flags(text: str) -> int:
     return mask
 
 
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise CommandError(
+            "the current directory has been removed; change to another one, or use --cwd"
+        ) from None
+
+
 def jobspec(args: argparse.Namespace) -> dict[str, Any]:
     """Return the jobspec that the options ask for.
 
@@ -117,7 +126,7 @@ def jobspec(args: argparse.Namespace) -> dict[str, Any]:
     system: dict[str, Any] = {
         "duration": duration(args.time_limit) if args.time_limit else 0,
         "environment": environment(args.env),
-        "cwd": args.cwd or os.getcwd(),
+        "cwd": args.cwd or _directory(),
         "shell": {"options": {"rlimit": _limits(), **_files(args)}},
     }
     if args.job_name:

@@ -8,6 +8,7 @@ import sys
 from typing import Callable
 
 from flux.command._common import CommandError, Parser
+from flux.devbroker._hints import hint
 from flux.devbroker._options import Options, parse_config, serve
 from flux.devbroker._program import Program
 
@@ -85,6 +86,8 @@ def command(args: argparse.Namespace) -> int:
         if args.noexec:
             return 0
         return serve(options, program)
+    except OSError as exc:
+        raise CommandError(hint(exc)) from None
     except ValueError as exc:
         raise CommandError(str(exc)) from None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from orjson import loads
 
+from flux.devbroker._hints import hint
 from flux.devbroker._jobs import _eventlog, _request, _states
 from flux.devbroker._jobs._eventlog import Log
 from flux.devbroker._jobs._files import expand, open_files
@@ -128,7 +129,10 @@ class Run:
     def _directory(self, spec: dict[str, Any]) -> str:
         cwd = _request.system(spec).get("cwd")
         if not isinstance(cwd, str):
-            return os.getcwd()
+            try:
+                return os.getcwd()
+            except OSError:
+                return FALLBACK_DIRECTORY
         try:
             # As chdir(2) would see it.
             if not os.access(cwd, os.X_OK):
@@ -163,6 +167,8 @@ class Run:
             except (OSError, ValueError) as exc:
                 code = NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE
                 why = getattr(exc, "strerror", None) or str(exc)
+                if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.EAGAIN):
+                    why = hint(exc)
                 where = f"task {rank} (host {self._core.hostname})"
                 self._fail(f"{where}: start failed: {argv[0]}: {why}", code)
                 return

@@ -40,16 +40,25 @@ def open_sqlite(path: str) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None)
     except sqlite3.Error as exc:
-        raise StoreError(None, f"{path}: {exc}") from None
+        raise StoreError(None, _refusal(path, exc)) from None
     try:
         _set_up(db, path)
     except sqlite3.Error as exc:
         db.close()
-        raise StoreError(None, f"{path}: {exc}") from None
+        raise StoreError(None, _refusal(path, exc)) from None
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _refusal(path: str, exc: sqlite3.Error) -> str:
+    text = f"{path}: {exc}"
+    if "unable to open" in text or "readonly" in text:
+        return f"{text}; attribute statedir has to be a directory that can be written to"
+    if "full" in text or "disk I/O" in text:
+        return f"{text}; make room there, or choose another place for attribute statedir"
+    return text
 
 
 def _set_up(db: sqlite3.Connection, path: str) -> None:

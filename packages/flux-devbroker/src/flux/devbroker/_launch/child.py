@@ -12,6 +12,7 @@ import os
 import sys
 from typing import NoReturn
 
+from flux.devbroker._hints import hint
 from flux.devbroker._instance import Instance
 from flux.devbroker._launch import lifeline, surroundings
 from flux.devbroker._options import Options, serve
@@ -26,8 +27,10 @@ def main() -> NoReturn:
     try:
         code = _serve()
     except (OSError, ValueError) as exc:
-        text = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        text = hint(exc) if isinstance(exc, OSError) else str(exc)
         sys.stderr.write(f"flux-broker: {text}\n")
+    except MemoryError:
+        sys.stderr.write("flux-broker: out of memory; allow more (ulimit -v)\n")
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

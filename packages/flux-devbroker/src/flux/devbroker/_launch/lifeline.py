@@ -7,6 +7,7 @@ same: it waits for nothing else, and no signal is delivered to it.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -34,8 +35,15 @@ def die_with(line: int, rundir: str | None) -> None:
     Args:
         line: The socket.
         rundir: A directory to remove then; None for none.
+
+    Raises:
+        OSError: EAGAIN, there is no room for a thread.
     """
-    threading.Thread(target=_watch, args=(line, rundir), daemon=True).start()
+    try:
+        threading.Thread(target=_watch, args=(line, rundir), daemon=True).start()
+    except RuntimeError as exc:
+        # All that Python says of it, which is this.
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
 
 
 def _watch(line: int, rundir: str | None) -> None:

@@ -252,6 +252,10 @@ def launch(stderr: int, warm: bool) -> tuple[Process, dict[str, Any] | None]:
         LaunchError: There is no warm parent, and none can be started.
         OSError: The process cannot be made.
     """
+    if not sys.executable:
+        raise LaunchError(
+            "sys.executable is empty, as in a program that embeds Python; set it to the path of one"
+        )
     ours, theirs = socket.socketpair()
     try:
         with theirs:
