@@ -22,7 +22,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "flux-journal": (),
     "flux-jobs": ("flux-devbroker",),
     "flux-kvs": ("flux-devbroker",),
-    "flux-resource": (),
+    "flux-resource": ("flux-devbroker",),
 }
 
 

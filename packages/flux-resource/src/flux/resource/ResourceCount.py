@@ -68,7 +68,7 @@ class ResourceCount:
             text = v[1:-1] if v.startswith("[") and v.endswith("]") else v
             match = _RANGE.fullmatch(text)
             if match is None:
-                return cls._of(IDset(text), v)
+                return cls._of(text, v)
             return cls._from_range(
                 v,
                 int(match["min"]),
@@ -86,11 +86,12 @@ class ResourceCount:
         raise ValueError(f"a count must be a number, a range or an idset, not {v!r}")
 
     @classmethod
-    def _of(cls, values: IDset, v: Any) -> ResourceCount:
+    def _of(cls, text: str, v: Any) -> ResourceCount:
+        values = IDset(text)
         if not values or 0 in values:
             raise ValueError(f"a count must be 1 or more, not {v!r}")
-        least, most = values.first(), values.last()
-        return cls(least, most, None if len(values) == most - least + 1 else values)
+        # What is listed stays a list, even without gaps.
+        return cls(values.first(), values.last(), values if "," in text else None)
 
     @classmethod
     def _from_range(
