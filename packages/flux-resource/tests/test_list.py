@@ -36,7 +36,7 @@ def test_there_is_another_service_to_ask(broker: Broker) -> None:
         rpc.then(lambda future: lists.append(future.get()))
         handle.reactor_run()
         assert lists[0].all.nnodes == 1
-        with pytest.raises(OSError) as caught:
+        with pytest.raises(OSError, match="Errno") as caught:
             ResourceListRPC(handle, "resource.sched-status", nodeid=7).get()
         assert caught.value.errno == errno.EHOSTUNREACH
 
