@@ -31,6 +31,7 @@ _DISTRIBUTIONS = {
     "flux.progress": "flux-jobs",
     "flux.queue": "flux-jobs",
     "flux.shape": "flux-jobs",
+    "flux.slurm": "flux-jobs",
     "flux.subprocess": "flux-jobs",
     "flux.uri": "flux-jobs",
     "flux.util": "flux-jobs",
@@ -61,7 +62,6 @@ _THEIRS = {
     "flux.scheduler",
     "flux.sdexec",
     "flux.security",
-    "flux.slurm",
     "flux.testing",
     "flux.utils",
 }
