@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -83,15 +84,16 @@ def _request(
             f"{topic} wants a signature of who is not the instance's owner, and flux-security's "
             "Python bindings, which make it, are not installed",
         )
-    from flux.security import SecurityContext
-
+    security = import_module("flux.security")
     text = json.dumps({**payload, "topic": topic}, separators=(",", ":"))
-    return {**payload, "signature": SecurityContext().sign_wrap(text).decode()}
+    return {**payload, "signature": security.SecurityContext().sign_wrap(text).decode()}
 
 
 def _which(pid: int | None, label: str | None) -> dict[str, Any]:
-    if (pid is None) == (label is None):
-        raise ValueError(f"exactly one of pid and label says which process: {pid!r}, {label!r}")
+    if pid is None and label is None:
+        raise ValueError("which process? at least one of pid or label must say so")
+    if pid is not None and label is not None:
+        raise ValueError(f"which process? only one of pid or label may say so: {pid}, {label!r}")
     return {"pid": -1, "label": label} if pid is None else {"pid": int(pid)}
 
 
