@@ -17,10 +17,7 @@ from flux.constants import (
     FLUX_MSGTYPE_CONTROL,
     FLUX_MSGTYPE_EVENT,
     FLUX_MSGTYPE_RESPONSE,
-    FLUX_REACTOR_NOWAIT,
 )
-from flux.devbroker import _connection
-from flux.devbroker._instance import Instance
 from flux.message import Message
 
 PREFIX = struct.pack("=I", 0xFFEE0012)
@@ -144,34 +141,6 @@ def test_a_route_that_is_not_text_harms_nobody(raw_client):
         client.send(msg)
     client.close()
     assert bystander.request("broker.ping", {}).errnum == 0
-
-
-def test_a_client_that_does_not_read_is_disconnected_in_the_end(monkeypatch, tmp_path):
-    """Both sides in this thread: the limit is lowered, and no second process needed."""
-    import socket
-
-    monkeypatch.setattr(_connection, "MAX_UNSENT", 1 << 20)
-    instance = Instance({"broker.rc1_path": ""})
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.connect(instance.uri[len("local://") :])
-            reactor = instance.handle.get_reactor()
-            reactor.run(FLUX_REACTOR_NOWAIT)
-            assert len(list(instance.server.clients())) == 1
-            data = request("broker.ping", {"pad": "x" * 10_000}).to_stream()
-            sent = 0
-            sock.setblocking(False)
-            while instance.server.clients():
-                try:
-                    sent += sock.send(data[sent % len(data) :])
-                except BlockingIOError:
-                    pass
-                reactor.run(FLUX_REACTOR_NOWAIT)
-                assert sent < 100 << 20
-            # What it had not read was more than the limit, and not much more.
-            assert 1 << 20 < sent < 8 << 20
-    finally:
-        instance.close()
 
 
 TOPICS = [

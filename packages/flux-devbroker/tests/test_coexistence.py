@@ -25,7 +25,7 @@ def official(tmp_path: Path) -> Path:
         "__init__.py": "import pkgutil\n__path__ = pkgutil.extend_path(__path__, __name__)",
         "core/__init__.py": "",
         "core/trampoline.py": "",
-        "cli.py": "",
+        "modprobe.py": "",
         "brokermod.py": "",
     }
     return make(tmp_path / "official", files)
@@ -79,7 +79,7 @@ def test_the_first_one_wins_as_a_whole(official):
     first, second = output(run(code, last=official)).split()
     assert first == str(OURS / "__init__.py")
     assert second.endswith("brokermod/__init__.py")
-    assert "No module named 'flux.cli'" in error(run("import flux.cli", last=official))
+    assert "No module named 'flux.modprobe'" in error(run("import flux.modprobe", last=official))
 
 
 @pytest.mark.parametrize("part", PARTS)

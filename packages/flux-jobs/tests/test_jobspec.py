@@ -78,6 +78,16 @@ def spec(**changes):
             r"attributes\.system\.constraints\.or\[0\]\.properties\[0\]",
         ),
         (
+            {"attributes__system__constraints": {"hostlist": ["n[1"]}},
+            ValueError,
+            r"attributes\.system\.constraints\.hostlist\[0\]: ",
+        ),
+        (
+            {"attributes__system__constraints": {"not": [{"ranks": ["0", "x"]}]}},
+            ValueError,
+            r"attributes\.system\.constraints\.not\[0\]\.ranks\[1\]: ",
+        ),
+        (
             {"attributes__system__constraints": {"xor": []}},
             TypeError,
             r"attributes\.system\.constraints\.xor: there is no constraint operator 'xor'",
@@ -248,6 +258,7 @@ def test_options_of_flux_submit(tmp_path):
         shell_options={"verbose": 2},
         attributes={".user.note": "n", "job.name": "j"},
         add_file="a:b:0700=x\\ny",
+        requires=["gpu", "-host:n[1-2]"],
         time_limit=1.5,
     )
     assert jobspec.environment == {"BASE": "b", "FROM_FILE": "b/x"}
@@ -260,6 +271,10 @@ def test_options_of_flux_submit(tmp_path):
     }
     assert jobspec.getattr("dependencies") == [{"scheme": "afterok", "value": "123", "x": 1}]
     assert jobspec.getattr("user.note") == "n"
+    assert jobspec.getattr("constraints") == {
+        "and": [{"properties": ["gpu"]}, {"not": [{"hostlist": ["n[1-2]"]}]}]
+    }
+    assert validate_jobspec(jobspec)[0]
     assert jobspec.getattr("files") == {
         "a:b": {"mode": 0o100700, "data": "x\ny", "encoding": "utf-8"}
     }
@@ -276,6 +291,7 @@ def test_options_of_flux_submit(tmp_path):
         ({"rlimit": ["nonsense"]}, "No corresponding rlimit"),
         ({"rlimit": ["nonsense=1"]}, "Invalid rlimit"),
         ({"rlimit": ["core=x"]}, "Invalid value in core=x"),
+        ({"requires": "(a"}, r"--requires='\(a': "),
         ({"dependency": [":1"]}, "Invalid dependency URI"),
         ({"add_file": ["/no/such/file"]}, "--add-file=/no/such/file: "),
     ],

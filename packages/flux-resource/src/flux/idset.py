@@ -308,9 +308,9 @@ def _parse(text: str) -> list[tuple[int, int]]:
         # Without ranges, all of it is read at once, which is several times as fast.
         with suppress(ValueError):
             ids = list(map(int, inner.split(",")))
-            if all(map(lt, ids, ids[1:])) and ids[-1] <= MAX_ID:
-                if inner == ",".join(map(str, ids)) and ids[0] >= 0:
-                    return list(zip(ids, ids))
+            canonical = inner == ",".join(map(str, ids))
+            if canonical and ids[-1] <= MAX_ID and all(map(lt, ids, ids[1:])):
+                return list(zip(ids, ids))
     position = (len(text) - len(inner)) // 2
     last = -1
     ranges = []

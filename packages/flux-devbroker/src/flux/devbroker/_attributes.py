@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from fnmatch import fnmatchcase
+from typing import Any, Callable
 
 #: Never changes once it has a value, so that a client may remember it.
 IMMUTABLE = 1
@@ -18,6 +19,10 @@ MAX_SEVERITY = 7
 
 #: How exactly the broker follows: attribute ``version`` begins with it.
 CORE_VERSION = "0.88.0"
+
+#: Of this broker alone: how many bytes may wait for a client that does not read, and for all.
+MAX_UNREAD = "devbroker.max-unread"
+MAX_UNREAD_TOTAL = "devbroker.max-unread-total"
 
 _IMMUTABLE_VALUES = {
     "broker.boot-method": "single",
@@ -44,6 +49,8 @@ _IMMUTABLE_VALUES = {
     "tbon.interface-hint": "default-route",
 }
 _IMMUTABLE_NAMES = (
+    MAX_UNREAD,
+    MAX_UNREAD_TOTAL,
     "broker.pid",
     "broker.starttime",
     "broker.uuid",
@@ -106,6 +113,8 @@ _RUNTIME_NAMES = (
     "conf.shell_pluginpath",
     "content.dump",
     "content.restore",
+    MAX_UNREAD,
+    MAX_UNREAD_TOTAL,
     "log-stderr-level",
 )
 #: Names that only the broker itself gives a value.
@@ -143,6 +152,7 @@ class Attributes:
 
     Attributes:
         values: Those that have a value.
+        changed: Called when one has been set or removed at run time.
     """
 
     def __init__(self) -> None:
@@ -153,6 +163,7 @@ class Attributes:
         for name in _READONLY_NAMES:
             self._flags[name] |= READONLY
         self.values = {**_IMMUTABLE_VALUES, **_VALUES}
+        self.changed: Callable[[], Any] = lambda: None
 
     def flags(self, name: str) -> int | None:
         """Return the flags of a name, or None if there is no such attribute."""
@@ -215,6 +226,7 @@ class Attributes:
         except ValueError as exc:
             raise OSError(errno.EINVAL, str(exc)) from None
         self.values[name] = value
+        self.changed()
 
     def remove(self, name: str) -> None:
         """Take an attribute's value away, if it has one.
@@ -225,6 +237,11 @@ class Attributes:
         if name in self.values and (self.flags(name) or 0) & IMMUTABLE:
             raise OSError(errno.EPERM, None)
         self.values.pop(name, None)
+        self.changed()
+
+    def number(self, name: str, default: int) -> int:
+        """Return the value of an attribute that is a number."""
+        return int(self.values.get(name, default))
 
 
 def _check(name: str, value: str) -> None:
@@ -232,3 +249,5 @@ def _check(name: str, value: str) -> None:
         re.fullmatch(r"-?[0-9]+", value) and int(value) <= MAX_SEVERITY
     ):
         raise ValueError("invalid level")
+    if name in (MAX_UNREAD, MAX_UNREAD_TOTAL) and not re.fullmatch(r"[0-9]{1,18}", value):
+        raise ValueError(f"{name}: not a number of bytes: '{value}'")

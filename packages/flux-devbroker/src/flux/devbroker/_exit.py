@@ -82,9 +82,9 @@ def _wait_status(process: subprocess.Popen[Any]) -> int | None:
         return -returncode if returncode < 0 else returncode << 8
     try:
         info = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
+    except OSError:
         # Somebody else has reaped it, a handler of SIGCHLD perhaps, and nobody can tell any more
-        # how it ended.  To ask again would be to ask for ever.
+        # how it ended.  To ask again would be to ask for ever, whatever the error is.
         return UNKNOWN_STATUS
     if info is None:
         return None

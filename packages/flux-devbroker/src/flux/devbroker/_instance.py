@@ -7,7 +7,6 @@ import signal
 import socket
 import syslog
 import time
-import traceback
 import uuid
 from typing import Any, Callable
 
@@ -16,10 +15,10 @@ from flux.brokermod._standard import StandardHandlers
 from flux.brokermod._state import ModuleState, set_state
 from flux.constants import FLUX_POLLIN
 from flux.core.handle import Flux
-from flux.core.reactor import Reactor
 from flux.core.watchers import FDWatcher
-from flux.devbroker import _config
-from flux.devbroker._attributes import Attributes
+from flux.devbroker import _config, _connection
+from flux.devbroker._attributes import MAX_UNREAD, MAX_UNREAD_TOTAL, Attributes
+from flux.devbroker._faults import BrokerReactor, Faults
 from flux.devbroker._local import LocalPeer
 from flux.devbroker._modules import ModuleService
 from flux.devbroker._program import Program, Result
@@ -56,6 +55,7 @@ class Instance:
         modules: Broker modules, by name.
         cleanup: Shell commands by the phase in which to run them.
         endings: What is to end before those, each called with what to call when it has ended.
+        faults: Where exceptions go that nobody expected.
         started: When the broker was started, as `time.monotonic` tells.
         handle: A handle of the broker itself, whose reactor all services share.
         log: The service that keeps the log.
@@ -84,7 +84,8 @@ class Instance:
         self.cleanup: dict[str, list[str]] = {}
         self.endings: list[Callable[[Callable[[], None]], None]] = []
         self.state = StateMachine(lambda text: self.say(syslog.LOG_INFO, text))
-        self._reactor = Reactor()
+        self.faults = Faults(self.say, self._cannot_go_on)
+        self._reactor = BrokerReactor(self.faults)
         self._internal: dict[str, Peer] = {}
         self._services: dict[str, Service] = {}
         self._standard: list[StandardHandlers] = []
@@ -132,6 +133,10 @@ class Instance:
             self._internal[name] = self._add(name, cls, module=False)
         identity = str(uuid.uuid4())
         self.server = Server(self.handle, self.router, identity, access)
+        self.server.output.report = self.faults.report
+        self.attributes.changed = self._obey_attributes
+        self._obey_attributes()
+        self.server.complain = lambda text: self.say(syslog.LOG_ERR, text, "connector-local")
         # All clients' requests pass connector-local, as their routes show.
         self._load(BUILTIN_MODULES, {"connector-local": identity})
         self.obey_access(access)
@@ -181,6 +186,11 @@ class Instance:
         self._rundir.open_to_others(access.allow_guest_user)
         for key, value in zip(("allow-guest-user", "allow-root-owner"), access):
             self.say(syslog.LOG_DEBUG, f"{key}={str(value).lower()}", "connector-local")
+
+    def _obey_attributes(self) -> None:
+        output, number = self.server.output, self.attributes.number
+        output.limit = number(MAX_UNREAD, _connection.MAX_UNREAD)
+        output.total_limit = number(MAX_UNREAD_TOTAL, _connection.MAX_UNREAD_TOTAL)
 
     @property
     def uri(self) -> str:
@@ -235,6 +245,10 @@ class Instance:
 
         self.handle.fd_watcher_create(lifeline, ended, FLUX_POLLIN).start()
 
+    def regularly(self, seconds: float, action: Callable[[], Any]) -> None:
+        """Do something again and again, which does not keep the broker running."""
+        self.handle.timer_watcher_create(seconds, lambda *_args: action(), seconds).start()
+
     def run(self, program: Program | None = None) -> int:
         """Serve until the initial program has ended, or `shutdown` was called.
 
@@ -246,13 +260,7 @@ class Instance:
         """
         if program is not None:
             self._run(program, self._program_done)
-        while self._reactor.run() < 0:
-            # A bug in one service, which has answered the request, is no reason to end them all.
-            exc = Flux.set_exception(None)
-            if exc is None:
-                break
-            text = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
-            self.say(syslog.LOG_ERR, f"unexpected exception in a service\n{text}")
+        self._reactor.run()
         return PANICKED if self._panicked else self._result
 
     def _run(self, program: Program, done: Callable[[Result], None]) -> None:
@@ -279,6 +287,12 @@ class Instance:
             self._program.hang_up(1)
         elif self.state.number == RUN:
             self._clean_up("shutdown")
+
+    def _cannot_go_on(self, text: str) -> None:
+        """End at once: without what has failed not even a shutdown can be relied on."""
+        self.say(syslog.LOG_CRIT, f"the broker cannot go on: {text}")
+        self._panicked = True
+        self._reactor.stop()
 
     @property
     def _module_service(self) -> ModuleService:

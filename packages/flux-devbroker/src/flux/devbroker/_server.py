@@ -8,7 +8,7 @@ import socket
 import struct
 import uuid
 from collections.abc import Iterable
-from typing import Callable
+from typing import Any, Callable
 
 from flux._codec import encode_frame
 from flux.constants import (
@@ -62,7 +62,12 @@ class ClientConnection(Connection):
         """Forget the client."""
         self._server.drop(self)
 
-    overran = ended
+    def overran(self, why: str) -> None:
+        """Disconnect a client, and tell which."""
+        client = self.client
+        if self._server.drop(self):
+            who = f"{client.uuid} (process {client.pid} of user {client.userid})"
+            self._server.complain(f"disconnected client {who}: {why}")
 
 
 class Server:
@@ -90,6 +95,9 @@ class Server:
         self.path: str | None = None
         #: Tells whether a debug bit of connector-local is set, and clears it.
         self.debug_test: Callable[[int], bool] = lambda bit: False
+        #: Logs what clients did wrong, and what there is not enough of.
+        self.complain: Callable[[str], Any] = lambda text: None
+        self._short = False
         self._connections: set[ClientConnection] = set()
         self._sock: socket.socket | None = None
         self._acceptor: FDWatcher | None = None
@@ -135,7 +143,18 @@ class Server:
                 assert self._acceptor is not None
                 self._acceptor.stop()
                 self._pause.reset()
+                if not self._short:
+                    self._short = True
+                    self.complain(f"clients have to wait: {exc.strerror}")
             return
+        self._short = False
+        try:
+            self._admit(sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _admit(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.connects += 1
         pid, userid = peer_credentials(sock)
@@ -159,12 +178,18 @@ class Server:
         if self._acceptor is not None:
             self._acceptor.start()
 
-    def drop(self, connection: ClientConnection) -> None:
-        """Close a connection and tell the services that the client has used."""
-        if connection in self._connections:
-            self._connections.discard(connection)
-            connection.close()
-            connection.client.leave()
+    def drop(self, connection: ClientConnection) -> bool:
+        """Close a connection and tell the services that the client has used.
+
+        Returns:
+            Whether it was there.
+        """
+        if connection not in self._connections:
+            return False
+        self._connections.discard(connection)
+        connection.close()
+        connection.client.leave()
+        return True
 
     def close(self) -> None:
         """Close all connections and remove the socket."""

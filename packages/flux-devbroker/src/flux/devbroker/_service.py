@@ -76,6 +76,10 @@ class Service(BrokerModule):
             raise RequestError(errno.EPROTO)
         return peer
 
+    def _log_exception(self, exc: Exception, where: str) -> None:
+        # In place of a traceback each time, as for a module that ends with it.
+        self.instance.faults.report(exc, where)
+
     @method("disconnect", USER)
     def disconnect(self, msg: Message) -> None:
         """Take note that a client that has used the service is gone."""

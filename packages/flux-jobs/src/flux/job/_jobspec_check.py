@@ -5,7 +5,6 @@ Each error begins with the path of what is wrong, such as ``resources[0].with[1]
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from numbers import Number
 from typing import Any
@@ -18,8 +17,6 @@ TOP_LEVEL_KEYS = {"resources", "tasks", "attributes", "version"}
 _NEVER_NONE = ("node", "slot", "core")
 _NONE: list[Any] = []
 _OPERATORS = ("+", "*", "^")
-#: One of several counts, each of them allowed (RFC 22).
-_IDSET = re.compile(r"(\[)?[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*(?(1)\])")
 _LOGICAL = ("and", "or", "not")
 _NOT_IN_PROPERTIES = frozenset("&'\"`|()")
 
@@ -157,8 +154,13 @@ def _check_count_string(count: str, path: str) -> None:
         fields = {}
     if fields and len(steps) < 3 and (dash or bounds.endswith("+")):
         _check_range(fields, path)
-    elif not _IDSET.fullmatch(count):
-        raise ValueError(f"{path} must be an idset or a range, not {count!r}")
+        return
+    from flux import idset
+
+    try:
+        idset.decode(count)
+    except ValueError as exc:
+        raise ValueError(f"{path} must be an idset or a range, not {count!r}: {exc}") from None
 
 
 def _check_task(task: Any, path: str) -> None:

@@ -94,6 +94,7 @@ def setup(parser: Parser) -> Callable[[argparse.Namespace], int]:
     add("--since", metavar="WHEN", help="those not over by then, such as -1h or 'yesterday'")
     add("--name", metavar="NAME", help="those of this name")
     add("-q", "--queue", metavar="LIST", help="those of these queues")
+    add("-i", "--include", metavar="HOSTS|RANKS", help="everybody's that had some of these")
     add("-n", "--no-header", "--suppress-header", action="store_true")
     add(
         *("-o", "--format"),
@@ -164,16 +165,29 @@ def _listed(
         ["all"] if args.json else sorted({*job_fields_to_attrs(table.fields), "state", "result"}),
         [args.filter or ("pending,running,inactive" if everything else "pending,running")],
         [parse_id(text) for text in args.ids],
-        "all" if args.all_users else args.user,
+        "all" if args.all_users or (args.include and not args.user) else args.user,
         args.count,
         since,
         args.name,
         args.queue.split(",") if args.queue else None,
+        _include(args.include) if args.include else None,
     )
     if any(field.startswith("instance.") for field in table.fields):
         return [job.get_instance_info() for job in found.jobs()], found.errors
     jobs = found.jobs()
     return jobs, found.errors
+
+
+def _include(text: str) -> dict[str, list[str]]:
+    from flux.hostlist import Hostlist
+    from flux.idset import IDset
+
+    for name, kind in (("ranks", IDset), ("hostlist", Hostlist)):
+        try:
+            return {name: [kind(text).encode()]}
+        except ValueError:  # noqa: PERF203
+            pass
+    raise ValueError(f"-i/--include: invalid targets: {text}")
 
 
 def _begin(job: JobInfo) -> None:

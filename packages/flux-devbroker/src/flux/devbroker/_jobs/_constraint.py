@@ -66,7 +66,7 @@ def _operation(operator: str, values: list[Any], depth: int) -> Test:
         return lambda record: bool(record.get("result", 0) & results)
     if operator == "ranks":
         # There is no rank but 0.
-        ours = any([0 in _rank_set(value) for value in _all(operator, values, str)])
+        ours = 0 in IDset().union(*map(_rank_set, _all(operator, values, str)))
         return lambda record: "ranks" in record and ours
     if operator == "hostlist":
         try:

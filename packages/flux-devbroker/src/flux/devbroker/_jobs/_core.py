@@ -71,7 +71,7 @@ class Core:
         self.retired: list[Callable[[Job], None]] = []
         self._when_ready: list[Callable[[], None]] = []
         self._when_loaded: list[Callable[[], None]] = []
-        self.store = JobStore(handle)
+        self.store = JobStore(handle, instance.faults.report)
         self.journal = Journal(handle, self)
         self.queues = Queues(instance.config)
         cores = configured_cores(instance.config)

@@ -63,6 +63,8 @@ class Task:
         self._stdin_data = bytearray()
         self._stdin_closing = False
         self.complete = False
+        #: Called with why, if the broker cannot serve it any longer.
+        self.on_failure: Callable[[str], Any] = lambda _text: None
 
     def start(self, argv: list[str], env: dict[str, str], cwd: str, files: dict[str, Any]) -> None:
         """Start the process.
@@ -122,6 +124,16 @@ class Task:
             # None are left, or none but zombies.
             pass
 
+    def _give_up(self, text: str) -> None:
+        """Have it end by SIGKILL: its pipes cannot be served."""
+        self._close_stdin()
+        for name in tuple(self._readers):
+            self._readers.pop(name).stop()
+            getattr(self._process, name).close()
+        self.signal(signal.SIGKILL)
+        self.on_failure(text)
+        self._check_complete()
+
     def abandon(self) -> None:
         """Wait no more for those who hold the pipes open, if the process has exited."""
         if self.status is not None and self._readers:
@@ -136,7 +148,7 @@ class Task:
     def _read_from(self, name: str, fd: int) -> None:
         os.set_blocking(fd, False)
         watcher = self._handle.fd_watcher_create(
-            fd, lambda *_args: self._read(name, fd), FLUX_POLLIN
+            fd, lambda *_args: self._read(name, fd), FLUX_POLLIN, self._give_up
         )
         self._readers[name] = watcher
         watcher.start()
@@ -191,7 +203,7 @@ class Task:
         except BlockingIOError:
             if self._stdin_watcher is None:
                 self._stdin_watcher = self._handle.fd_watcher_create(
-                    self._stdin, lambda *_args: self._write(), FLUX_POLLOUT
+                    self._stdin, lambda *_args: self._write(), FLUX_POLLOUT, self._give_up
                 )
                 self._stdin_watcher.start()
             return

@@ -94,4 +94,10 @@ class Scheduler:
             heapq.heappop(heap)
             del self._waiting[jobid]
             assert job.state == _states.SCHED
-            self.machine.allocate(job, cores)
+            try:
+                self.machine.allocate(job, cores)
+            except Exception:
+                # The others are to have their turn whatever is wrong with this one.
+                self.wake()
+                self.machine.exception(job, "alloc", 0, "unexpected exception in the broker")
+                raise

@@ -155,6 +155,7 @@ class Run:
         environment = self._environment(spec)
         for rank in range(count):
             task = Task(self._core.manager, rank, self._on_output, self._on_exit, self._on_complete)
+            task.on_failure = self._fail_broker
             env = dict(environment, FLUX_TASK_RANK=str(rank), FLUX_TASK_LOCAL_ID=str(rank))
             try:
                 self._executor.survivor.start()
@@ -199,6 +200,11 @@ class Run:
             task.signal(signal.SIGKILL)
         if not self._left:
             self._complete()
+
+    def _fail_broker(self, text: str) -> None:
+        """End a job that the broker cannot serve any longer."""
+        if self.job.fatal is None:
+            self._core.machine.exception(self.job, "exec", 0, f"unexpected exceptions: {text}")
 
     # -- while it runs
 

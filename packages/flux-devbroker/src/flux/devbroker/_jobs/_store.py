@@ -65,10 +65,13 @@ class JobStore:
 
     Args:
         handle: The handle to send on.
+        report: Takes exceptions of callbacks.
     """
 
-    def __init__(self, handle: Flux) -> None:
+    def __init__(self, handle: Flux, report: Callable[[Exception], Any]) -> None:
         self._handle = handle
+        self._report = report
+        self._failed = ""
         # Commits to come, in order; the last one still takes writes.
         self._queue: deque[dict[str, _Write]] = deque()
         self._size = 0
@@ -159,9 +162,17 @@ class JobStore:
             future.get()
         except OSError as exc:
             # Jobs go on without a record rather than not at all.
-            self._handle.log(syslog.LOG_ERR, f"cannot store the jobs' records: {exc.strerror}")
+            if exc.strerror != self._failed:
+                self._failed = exc.strerror or ""
+                self._handle.log(syslog.LOG_ERR, f"cannot store the jobs' records: {exc.strerror}")
+        else:
+            self._failed = ""
         for callback in done:
-            callback()
+            # Each is another job's.
+            try:
+                callback()
+            except Exception as exc:  # noqa: PERF203 - it costs nothing where there is none
+                self._report(exc)
         # Not one within the other: the callbacks may have written more.
         if self._queue and not self._committing:
             self._commit()

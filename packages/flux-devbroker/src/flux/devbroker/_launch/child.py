@@ -13,7 +13,7 @@ import sys
 from typing import NoReturn
 
 from flux.devbroker._instance import Instance
-from flux.devbroker._launch import surroundings
+from flux.devbroker._launch import lifeline, surroundings
 from flux.devbroker._options import Options, serve
 
 #: Bytes to ask the line for at a time.
@@ -38,14 +38,14 @@ def main() -> NoReturn:
 
 
 def _serve() -> int:
-    line = b""
+    text = b""
     # Read without buffering: the descriptor is watched later on.
-    while not line.endswith(b"\n"):
+    while not text.endswith(b"\n"):
         data = os.read(0, _READ_SIZE)
         if not data:
             raise ValueError("standard input ended before the options")
-        line += data
-    given = json.loads(line)
+        text += data
+    given = json.loads(text)
     if given["surroundings"] is not None:
         surroundings.apply(given["surroundings"])
     options = Options()
@@ -53,13 +53,16 @@ def _serve() -> int:
     options.config = [given["config"]]
     # Whoever made the options has said it all: the environment has no say.
     options.config_path = None
-    lifeline = os.dup(0)
+    line = os.dup(0)
+    private = options.attributes.get("rundir-cleanup") == "1"
+    lifeline.die_with(line, options.attributes["rundir"] if private else None)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
 
     def ready(instance: Instance) -> None:
-        instance.hold_on_to(lifeline)
+        instance.hold_on_to(line)
+        instance.regularly(lifeline.INTERVAL, lifeline.bound_stderr)
         path = os.path.join(instance.attributes.values["rundir"], "bin")
         os.write(1, json.dumps({"uri": instance.uri, "path": path}).encode() + b"\n")
         # What is printed from now on is for whoever reads the broker's messages.

@@ -157,6 +157,7 @@ class _Forked(Process):
 
     Raises:
         LaunchError: The parent does not answer.
+        OSError: It cannot fork.
     """
 
     def __init__(self, line: socket.socket, watch: socket.socket) -> None:
@@ -168,6 +169,9 @@ class _Forked(Process):
         if not getattr(self, "pid", 0):
             self._told.close()
             raise LaunchError("the warm parent has ended")
+        if self.pid < 0:
+            self._told.close()
+            raise OSError(-self.pid, f"cannot fork a broker: {os.strerror(-self.pid)}")
         super().__init__(line)
 
     def kill(self) -> None:
@@ -286,6 +290,9 @@ def _fork(ours: socket.socket, theirs: socket.socket, stderr: int) -> Process:
                 socket.send_fds(control, [b"\0"], fds)
             try:
                 return _Forked(ours, watch)
+            except OSError:
+                watch.close()
+                raise
             except LaunchError:
                 # Somebody has killed it.
                 watch.close()

@@ -4,12 +4,14 @@
 child of the process that asked, which may wait for its children; it ends with that process, at the
 end of the control. For each broker a byte comes by the control, with four descriptors: the broker's
 line, its standard error, its directory, and a socket, the watch, on which the parent tells how the
-broker fares: a line with its pid, and in the end one with its wait status. When the other side has
-shut that down, the broker is reaped, and the watch is closed.
+broker fares: a line with its pid, or a negative errno if there is none, and in the end one with its
+wait status. When the other side has shut that down, the broker is reaped, and the watch is closed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import os
 import selectors
@@ -52,7 +54,12 @@ class WarmParent:
                     data, fds, _flags, _address = socket.recv_fds(self._control, 1, _DESCRIPTORS)
                     if not data:
                         return
-                    self._fork(*fds)
+                    if len(fds) == _DESCRIPTORS:
+                        self._fork(*fds)
+                    else:
+                        # There was no room for all of them.  Whoever asks sees the watch end.
+                        for fd in fds:
+                            os.close(fd)
                 elif key.fileobj is self._wake_reader:
                     self._wake_reader.recv(1 << 12)
                     self._look()
@@ -61,11 +68,18 @@ class WarmParent:
 
     def _fork(self, line: int, stderr: int, directory: int, watch_fd: int) -> None:
         watch = socket.socket(fileno=watch_fd)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as exc:
+            pid = -(exc.errno or errno.EAGAIN)
         if not pid:
             self._become_broker(line, stderr, directory, watch)
         for fd in (line, stderr, directory):
             os.close(fd)
+        if pid < 0:
+            _tell(watch, pid)
+            watch.close()
+            return
         self._watches[pid] = watch
         self._running.add(pid)
         self._selector.register(watch, selectors.EVENT_READ, pid)
@@ -95,23 +109,34 @@ class WarmParent:
     def _look(self) -> None:
         """Tell of the brokers that have ended.  As zombies they keep their pids."""
         for pid in list(self._running):
-            info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if info is None:
-                continue
+            try:
+                info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                # Somebody else has reaped it, and to ask again would be to ask for ever.
+                status = 0
+            else:
+                if info is None:
+                    continue
+                exited = info.si_code == os.CLD_EXITED
+                status = info.si_status if exited else -info.si_status
             self._running.remove(pid)
-            if pid not in self._watches:
-                os.waitpid(pid, 0)
-                continue
-            exited = info.si_code == os.CLD_EXITED
-            _tell(self._watches[pid], info.si_status if exited else -info.si_status)
+            if pid in self._watches:
+                _tell(self._watches[pid], status)
+            else:
+                _reap(pid)
 
     def _let_go(self, pid: int) -> None:
         """The other side wants to hear no more of a broker."""
         watch = self._watches.pop(pid)
         self._selector.unregister(watch)
         if pid not in self._running:
-            os.waitpid(pid, 0)
+            _reap(pid)
         watch.close()
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def _tell(watch: socket.socket, number: int) -> None:

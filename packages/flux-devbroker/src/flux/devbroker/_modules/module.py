@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flux.brokermod._state import EXITED, FINALIZING, RUNNING
 from flux.constants import FLUX_MSGFLAG_NORESPONSE
-from flux.devbroker._connection import MAX_UNSENT, Connection, Output
+from flux.devbroker._connection import Connection, Output
 from flux.devbroker._modules.peer import ModulePeer
 from flux.devbroker._modules.process import Loader
 from flux.devbroker._modules.target import Target, command
@@ -49,9 +49,9 @@ class Channel(Connection):
         if self._splitter.error is not None:
             self._module.complain(f"channel: {self._splitter.error}")
 
-    def overran(self) -> None:
+    def overran(self, why: str) -> None:
         """End a module that does not read."""
-        self._module.complain(f"killed, as more than {MAX_UNSENT >> 20} MiB waited to be read")
+        self._module.complain(f"killed: {why}")
         self._module.loader.kill()
 
 

@@ -31,6 +31,10 @@ _LINE = re.compile(r"<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) (\S+) (-|\[.*?\])(?: (
 _RANK = re.compile(r"\s*(\d*)")
 
 
+#: Characters of a line that are kept.  With ``log-ring-size`` lines they bound what the log takes.
+MAX_LINE = 8192
+
+
 class Entry(NamedTuple):
     """One line of the log, taken apart."""
 
@@ -75,6 +79,8 @@ class LogService(Service):
 
     def add(self, text: str) -> None:
         """Take a line."""
+        if len(text) > MAX_LINE:
+            text = f"{text[:MAX_LINE]} [{len(text) - MAX_LINE} characters were left out]"
         entry = parse_line(text)
         if entry is None:
             self._remote += 1
