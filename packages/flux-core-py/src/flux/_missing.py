@@ -32,6 +32,7 @@ _DISTRIBUTIONS = {
     "flux.queue": "flux-jobs",
     "flux.resource": "flux-resource",
     "flux.shape": "flux-jobs",
+    "flux.slurm": "flux-jobs",
     "flux.subprocess": "flux-jobs",
     "flux.uri": "flux-jobs",
     "flux.util": "flux-jobs",
@@ -72,7 +73,6 @@ _THEIRS = {
     "flux.scheduler",
     "flux.sdexec",
     "flux.security",
-    "flux.slurm",
     "flux.testing",
     "flux.utils",
 }
