@@ -25,7 +25,7 @@ def size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bottombar(capsys: pytest.CaptureFixture[str]) -> None:
     bar = Bottombar(lambda bar, width: f"{bar.n} of {width}", n=1)
-    assert bar.elapsed == 0
+    assert bar.elapsed == 0  # type: ignore[comparison-overlap]
     bar.update(n=2)
     assert capsys.readouterr().out == ""
     assert bar.start() is bar
