@@ -81,7 +81,9 @@ class FluxArgumentParser(_Hiding, argparse.ArgumentParser):
         self._mutually_exclusive_groups.append(group)
         return group
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_args(  # type: ignore[override, unused-ignore]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
         """Parse a command line, as in argparse."""
         if not self.posix:
             return super().parse_args(args, namespace)

@@ -23,17 +23,17 @@ _NOT_IN_PROPERTIES = frozenset("&'\"`|()")
 
 def _mapping(value: Any, path: str) -> Mapping[str, Any]:
     # To ask an abstract class takes twenty times as long, and this is asked for each job.
-    if value.__class__ is not dict and not isinstance(value, Mapping):
-        raise TypeError(f"{path} must be a mapping, not {value!r}")
-    return value
+    if isinstance(value, (dict, Mapping)):
+        return value
+    raise TypeError(f"{path} must be a mapping, not {value!r}")
 
 
 def _sequence(value: Any, path: str) -> Sequence[Any]:
-    if value.__class__ is not list and (
-        not isinstance(value, Sequence) or isinstance(value, (str, bytes))
+    if isinstance(value, list) or (
+        isinstance(value, Sequence) and not isinstance(value, (str, bytes))
     ):
-        raise TypeError(f"{path} must be a list, not {value!r}")
-    return value
+        return value
+    raise TypeError(f"{path} must be a list, not {value!r}")
 
 
 def _string(value: Any, path: str) -> str:

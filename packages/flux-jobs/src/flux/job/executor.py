@@ -83,7 +83,8 @@ class FluxExecutor:
             worker.start()
             _workers.add(worker)
         # One that is forgotten does what it was given, and then its threads end.
-        weakref.finalize(self, _finish, self._workers).atexit = False
+        finalizer: Any = weakref.finalize(self, _finish, self._workers)
+        finalizer.atexit = False
 
     def submit(self, *args: Any, **kwargs: Any) -> FluxExecutorFuture:
         """Have a job submitted.
