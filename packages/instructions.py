@@ -256,6 +256,7 @@ def sweep(
                 pass
             scenario.finish()
             scenario.check()
+            echo.seen.clear()
             # The handle answers, and nothing is left behind.
             assert handle.rpc("e.x", {"n": 7}).get() == {"n": 7}
             session = handle._session
@@ -301,6 +302,8 @@ def send_there(echo: Echo) -> None:
     msg = Message(FLUX_MSGTYPE_REQUEST)
     msg.topic = "log.append"
     msg.payload = {"x": LONG}
+    # An answer would be for nobody, and stay.
+    msg.noresponse = True
     echo.handle.send(msg)
 
 
