@@ -183,9 +183,12 @@ def test_shutdown(flux: Official) -> None:
         assert Official(flux.flux, broker)("shutdown", "--background") == ""
 
 
-@fails("flux exec", "there is no `rexec.exec`")
+@works("flux exec", "also in the background")
 def test_exec(flux: Official) -> None:
-    assert "Unknown service method 'rexec.exec'" in flux.fail("exec", "true")
+    assert flux("exec", "sh", "-c", "echo out") == "out\n"
+    assert "Exit 4" in flux.fail("exec", "sh", "-c", "exit 4")
+    pid = flux("exec", "--bg", "sleep", "inf").split()[-1]
+    flux("exec", "kill", pid)
 
 
 @fails("flux cron", "there is no such module")
