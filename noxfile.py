@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -233,6 +234,25 @@ def demo(session: nox.Session) -> None:
     install_tools(session, "backend")
     install_packages(session)
     session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session(python="3.12", default=False)
+def fuzz(session: nox.Session) -> None:
+    """Fuzz what meets others' input, for so many seconds (`-- SECONDS`); see endurance/."""
+    install_tools(session, "test")
+    # Where there is a wheel of it: Linux, x86_64.  Otherwise hypothesis does it, less well.
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        session.install("atheris>=2.3")
+    install_packages(session, "--editable")
+    session.run("python", "endurance/fuzz.py", *session.posargs)
+
+
+@nox.session(python="3.12", default=False)
+def soak(session: nox.Session) -> None:
+    """Load and kill brokers, for so many seconds (`-- SECONDS`); see endurance/."""
+    install_tools(session, "backend")
+    install_packages(session, "--editable")
+    session.run("python", "endurance/soak.py", *session.posargs)
 
 
 @nox.session

@@ -327,3 +327,17 @@ def test_a_program_that_embeds_python_is_told_what_to_set():
     program = "import sys; sys.executable = ''; from flux.devbroker import Broker; Broker()"
     out = subprocess.run([PYTHON, "-c", program], check=False, capture_output=True, text=True)
     assert "sys.executable is empty" in out.stderr.splitlines()[-1]
+
+
+def test_a_clock_that_runs_backwards_keeps_no_job_from_starting_or_ending(tmp_path):
+    """In the broker alone, by an hour with each second."""
+    program = (
+        "import sys, time\n"
+        "time.time = lambda: 2e9 - 3600 * time.monotonic()\n"
+        "from flux.command._main import run\n"
+        "sys.exit(run(sys.argv[1:]))"
+    )
+    script = "flux run echo fine; flux run -t 0.2s sleep 60 2>/dev/null || echo over"
+    words = [PYTHON, "-c", program, "start", "sh", "-c", script]
+    out = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+    assert out.stdout == "fine\nover\n", out.stderr
