@@ -247,7 +247,10 @@ class Session:
 
     def matchtag(self) -> int:
         """Return a matchtag that no outstanding RPC has."""
-        return self._tags.pop() if self._tags else self._new_tag()
+        try:
+            return self._tags.pop()
+        except IndexError:
+            return self._new_tag()
 
     def request(
         self, rpc: RPC | None, encoder: RequestEncoder, data: bytes | None, tag: int

@@ -71,8 +71,12 @@ class RPC(Future):
             session.request(None, encoder, data, FLUX_MATCHTAG_NONE)
         else:
             self.results = []
-            tags = session._tags
-            self._matchtag = tag = tags.pop() if tags else session._new_tag()
+            # Not asked before whether there is one: somebody else may take it in between.
+            try:
+                tag = session._tags.pop()
+            except IndexError:
+                tag = session._new_tag()
+            self._matchtag = tag
             session.request(self, encoder, data, tag)
 
     @property
