@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Any, Callable
 
+import jobs
+
 PAYLOAD = {"a": 1, "seq": 1}
 WINDOW = 64
 
@@ -213,6 +215,10 @@ CASES = {
         kvs_put_window,
         kvs_get,
         kvs_walk,
+        jobs.executor,
+        jobs.submit,
+        jobs.output_lines,
+        jobs.output,
     )
 }
 

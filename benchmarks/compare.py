@@ -28,6 +28,10 @@ COUNTS = {
     "kvs_put_window": 6400,
     "kvs_get": 4000,
     "kvs_walk": 10000,
+    "executor": 1000,
+    "submit": 500,
+    "output_lines": 100000,
+    "output": 100000,
     "import": 1,
 }
 FLOOR_CASES = ("sync", "window", "then", "event", "kvs_put", "kvs_get")

@@ -115,13 +115,16 @@ def _event(response: Any) -> EventLogEvent:
     if not isinstance(text, str):
         raise PayloadError("a response of job-info.eventlog-watch has no event")
     try:
-        event = EventLogEvent(text)
+        # Several times as fast as what `EventLogEvent` does with text.
+        entry = decode_json(text.encode() + b"\0")
     except ValueError as exc:
         raise PayloadError(f"an eventlog entry is not a JSON object: {exc}") from None
-    fault = entry_fault(event)
+    if entry.__class__ is not dict:
+        raise PayloadError(f"an eventlog entry is not a JSON object: {entry!r:.80}")
+    fault = entry_fault(entry)
     if fault is not None:
         raise PayloadError(f"an eventlog entry is malformed: {fault}")
-    return event
+    return EventLogEvent(entry)
 
 
 class EventWatch(Generator[T, None, None], AsyncIterator[T], Generic[T]):

@@ -50,8 +50,8 @@ class Worker(Thread):
         self._ended = False
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
-        #: Futures whose jobs have not come to the end of their eventlogs.
-        self._jobs: set[FluxExecutorFuture] = set()
+        #: Jobs that have not come to the end of their eventlogs, and the watches of these.
+        self._jobs: dict[FluxExecutorFuture, JobEventWatchFuture | None] = {}
 
     # -- what other threads call
 
@@ -124,7 +124,7 @@ class Worker(Thread):
             except IndexError:
                 break
             if future.set_running_or_notify_cancel():
-                self._jobs.add(future)
+                self._jobs[future] = None
                 try:
                     start(future)
                 except Exception as exc:
@@ -138,7 +138,7 @@ class Worker(Thread):
 
     def _over(self, future: FluxExecutorFuture, exc: BaseException | None = None) -> None:
         """Note that there is no more to come of a job."""
-        self._jobs.discard(future)
+        self._jobs.pop(future, None)
         if exc is not None and not future.done():
             future.set_exception(exc)
         self._look()
@@ -160,25 +160,33 @@ class Worker(Thread):
         self._watch(JobID(jobid), future)
 
     def _watch(self, jobid: JobID, future: FluxExecutorFuture) -> None:
-        event_watch_async(self._handle, jobid).then(self._event, future)
+        watch = event_watch_async(self._handle, jobid)
+        self._jobs[future] = watch
+        # Without a continuation, which would be called for each event by itself.
+        watch.observe(partial(self._events, future))
 
-    def _event(self, watch: JobEventWatchFuture, future: FluxExecutorFuture) -> None:
+    def _events(self, future: FluxExecutorFuture, watch: Any) -> None:
+        """Take the events that have come.  There are no signals in this thread, and no loop."""
+        results = watch.results
         try:
-            event = watch.get_event()
-            if event is None:
-                # Where nothing was said of how the job ended it is an error, and else nothing.
-                text = "the eventlog of the job ended without a result"
-                self._over(future, OSError(errno.ENODATA, text))
-                return
-            if event.name in future.EVENTS:
-                future._set_event(event)
-            if not future.done():
-                _complete(future, event)
+            while results:
+                event: EventLogEvent = watch.event_of(results.pop(0))
+                name = event.name
+                if name in future.EVENTS:
+                    future._set_event(event)
+                if name in _ENDS and not future.done():
+                    _complete(future, event)
         except FileNotFoundError as exc:
             self._over(future, ValueError(f"the job ID does not match any job: {exc.strerror}"))
         except Exception as exc:
+            # Also ENODATA: an error where nothing was said of how the job ended, or else nothing.
+            if isinstance(exc, OSError) and exc.errno == errno.ENODATA:
+                exc = OSError(exc.errno, "the eventlog of the job ended without a result")
             self._over(future, exc)
-            watch.cancel(stop=True)
+
+
+#: The events that say how a job ends.
+_ENDS = frozenset(("exception", "finish"))
 
 
 def _complete(future: FluxExecutorFuture, event: EventLogEvent) -> None:
