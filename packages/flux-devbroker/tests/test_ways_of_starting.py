@@ -205,7 +205,7 @@ WAYS = {
     "ulimit -f 0": Way("ulimit -f", prepare=limit(resource.RLIMIT_FSIZE, 0)),
     "ulimit -u 1": Way("ulimit -u", before=NOBODY, prepare=limit(resource.RLIMIT_NPROC, 1)),
     "ulimit -v 200M": Way(prepare=limit(resource.RLIMIT_AS, 200 << 20)),
-    "ulimit -s 256k": Way(prepare=limit(resource.RLIMIT_STACK, 256 << 10)),
+    "ulimit -s 1024k": Way(prepare=limit(resource.RLIMIT_STACK, 1 << 20)),
     "ulimit -c 0": Way(prepare=limit(resource.RLIMIT_CORE, 0)),
     "PYTHONHOME": Way("PYTHONHOME", env={"PYTHONHOME": "/nowhere"}, loud=True),
     **{
