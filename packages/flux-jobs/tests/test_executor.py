@@ -6,6 +6,9 @@ import concurrent.futures
 import gc
 import logging
 import os
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 from typing import Any, Callable, cast
@@ -201,6 +204,21 @@ def test_a_forgotten_executor_ends_when_its_jobs_have(executor: Open, jobspec: C
     gc.collect()
     assert future.result() == 4
     thread.join()
+
+
+def test_exit_waits_for_jobs(broker: Broker, jobspec: Command, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program = f"""
+        from flux.job import FluxExecutor
+        pool = FluxExecutor()
+        future = pool.submit({jobspec("sh", "-c", "sleep 0.2; exit 3")!r})
+        future.add_event_callback("clean", lambda f, e: print(f.result(), flush=True))
+        """
+    env = {**os.environ, "FLUX_URI": broker.uri}
+    with out.open("w") as file:
+        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
+        subprocess.run(command, env=env, stdout=file, check=True)
+    assert out.read_text() == "3\n"
 
 
 def test_no_broker(tmp_path: Path) -> None:

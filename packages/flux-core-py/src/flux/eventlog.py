@@ -29,6 +29,14 @@ def entry_fault(entry: Any) -> str | None:
     if not isinstance(entry, dict):
         return f"it is not an object: {entry!r:.80}"
     timestamp = entry.get("timestamp")
+    if (
+        timestamp.__class__ is float
+        and -_MAX_TIME < timestamp < _MAX_TIME
+        and entry.get("name").__class__ is str
+        and entry.get("context").__class__ is dict
+    ):
+        # As most are: what follows takes twice as long.
+        return None
     if not isinstance(timestamp, (int, float)) or isinstance(timestamp, bool):
         return f"its timestamp is not a number: {timestamp!r:.80}"
     if not -_MAX_TIME < timestamp < _MAX_TIME:

@@ -42,7 +42,8 @@ class JobEventWatchFuture(WatchImplementation):
         TypeError: It is not an RPC.
     """
 
-    _what = ""
+    #: The job and the eventlog, where it is known.
+    _of: tuple[int, str] | None = None
 
     @classmethod
     def watch(cls, flux_handle: Flux, jobid: int, eventlog: str) -> Self:
@@ -57,7 +58,7 @@ class JobEventWatchFuture(WatchImplementation):
         request = {"id": jobid, "path": eventlog, "flags": 0}
         RPC.__init__(self, flux_handle, _TOPIC, request, FLUX_NODEID_ANY, FLUX_RPC_STREAMING)
         self.needs_cancel = True
-        self._what = f"eventlog '{eventlog}' of job {from_wire(jobid)}"
+        self._of = jobid, eventlog
         return self
 
     def get_event(self, autoreset: bool = True) -> EventLogEvent | None:
@@ -99,9 +100,10 @@ class JobEventWatchFuture(WatchImplementation):
         """
         if result.__class__ is Failure:
             number, text = result.errnum, result.text
-            if number != errno.ENODATA and text == os.strerror(number) and self._what:
+            if number != errno.ENODATA and text == os.strerror(number) and self._of:
                 # Brokers say no more than that of an unknown job.
-                text = f"{text}: {self._what}"
+                jobid, eventlog = self._of
+                text = f"{text}: eventlog '{eventlog}' of job {from_wire(jobid)}"
             raise OSError(number, text)
         return _event(result if result is None else decode_json(result))
 

@@ -68,7 +68,8 @@ class FluxExecutorFuture(concurrent.futures.Future):  # type: ignore[type-arg]
     def __init__(self, owning_thread_id: int | None, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._owner = owning_thread_id
-        self._news = Condition(RLock())
+        self._lock = RLock()
+        self._news = Condition(self._lock)
         self._jobid: Any = None
         self._jobid_error: BaseException | None = None
         self._jobid_known = False
@@ -153,7 +154,7 @@ class FluxExecutorFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         """
         if event not in self.EVENTS:
             raise ValueError(f"{event!r} is no event of a job: {', '.join(sorted(self.EVENTS))}")
-        with self._news:
+        with self._lock:
             past = [entry for entry in self._events if entry.name == event]
             listener = _Listener(lambda entry: self._call(callback, entry), past)
             self._listeners.append((event, listener))
@@ -168,7 +169,7 @@ class FluxExecutorFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         """
         if entry.name not in self.EVENTS:
             raise ValueError(f"{entry.name!r} is no event of a job")
-        with self._news:
+        with self._lock:
             self._events.append(entry)
             listeners = [listener for name, listener in self._listeners if name == entry.name]
             for listener in listeners:

@@ -129,10 +129,6 @@ class Worker(Thread):
                     start(future)
                 except Exception as exc:
                     self._over(future, exc)
-        self._look()
-
-    def _look(self) -> None:
-        """Stop where nothing is left to do."""
         if self._finishing and not self._jobs and not self._given:
             self._handle.reactor_stop()
 
@@ -141,7 +137,10 @@ class Worker(Thread):
         self._jobs.pop(future, None)
         if exc is not None and not future.done():
             future.set_exception(exc)
-        self._look()
+        if self._finishing and not self._jobs:
+            # Not a stop, which comes to nothing where the reactor is about to wait: this may be
+            # called when it writes or reads.
+            self._rouse()
 
     def _submit(self, args: Any, kwargs: Any, future: FluxExecutorFuture) -> None:
         submit_async(self._handle, *args, **kwargs).then(self._submitted, future)

@@ -82,6 +82,9 @@ class FluxExecutor:
         for worker in self._workers:
             worker.start()
             _workers.add(worker)
+        # Now that there are handles: what is registered last comes first, and they close at exit.
+        atexit.unregister(_wait_for_all)
+        atexit.register(_wait_for_all)
         # One that is forgotten does what it was given, and then its threads end.
         finalizer: Any = weakref.finalize(self, _finish, self._workers)
         finalizer.atexit = False
@@ -170,7 +173,6 @@ def _finish(workers: Sequence[Worker]) -> None:
         worker.finish()
 
 
-@atexit.register
 def _wait_for_all() -> None:
     workers = [worker for worker in _workers if worker.is_alive()]
     _finish(workers)
