@@ -39,7 +39,7 @@ def submit(flux: Any, _topic: str, count: int) -> Callable[[], None]:
 
     def run() -> None:
         for _ in range(count):
-            ids.append(flux.job.submit(handle, spec_of(flux, ["true"]), urgency=0))
+            ids.append(flux.job.submit(handle, spec_of(flux, ["true"]), urgency=0))  # noqa: PERF401
 
     return run
 

@@ -30,7 +30,7 @@ def entry_fault(entry: Any) -> str | None:
         return f"it is not an object: {entry!r:.80}"
     timestamp = entry.get("timestamp")
     if (
-        timestamp.__class__ is float
+        isinstance(timestamp, float)
         and -_MAX_TIME < timestamp < _MAX_TIME
         and entry.get("name").__class__ is str
         and entry.get("context").__class__ is dict

@@ -177,10 +177,11 @@ class Worker(Thread):
                     _complete(future, event)
         except FileNotFoundError as exc:
             self._over(future, ValueError(f"the job ID does not match any job: {exc.strerror}"))
-        except Exception as exc:
+        except OSError as exc:
             # Also ENODATA: an error where nothing was said of how the job ended, or else nothing.
-            if isinstance(exc, OSError) and exc.errno == errno.ENODATA:
-                exc = OSError(exc.errno, "the eventlog of the job ended without a result")
+            ended = OSError(errno.ENODATA, "the eventlog of the job ended without a result")
+            self._over(future, ended if exc.errno == errno.ENODATA else exc)
+        except Exception as exc:
             self._over(future, exc)
 
 
