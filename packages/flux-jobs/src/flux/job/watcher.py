@@ -135,9 +135,14 @@ class JobProgressBar(ProgressBar):
         self._timer.stop()
         super().stop()
 
-    def update(self, *_args: Any, **kwargs: Any) -> None:
-        """Draw the bar anew, with the counts as they are now."""
-        super().update(advance=0, **kwargs)
+    def update(self, advance: int = 0, **kwargs: Any) -> None:
+        """Draw the bar anew, with the counts as they are now.
+
+        Args:
+            advance: As for `flux.progress.ProgressBar.update`.
+            kwargs: Values to change.
+        """
+        super().update(advance, **kwargs)
 
     def advance(self, **kwargs: Any) -> None:
         """Note that there is one job less to wait for.
