@@ -5,16 +5,12 @@ Each is tried with `flux start`, and with a program that uses `Broker`, in a pro
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable
 
 import pytest
 
@@ -48,7 +44,7 @@ class Way:
         refusal: What the one line says with which it is refused; None if it works.
         options: What goes between Python and what it runs.
         before: Words that stand before all others.
-        prepare: Called in the new process, before it is what it is to be.
+        prepare: Python to run in the new process, before it becomes what it is to be.
         env: Variables to set, and with None to remove.
         loud: Whether standard error has something of Python's own.
         start: Options of ``flux start``; such a way is not tried with `Broker`.
@@ -61,7 +57,7 @@ class Way:
         *,
         options: tuple[str, ...] = (),
         before: tuple[str, ...] = (),
-        prepare: Callable[[], Any] | None = None,
+        prepare: str = "",
         env: dict[str, str | None] | None = None,
         loud: bool = False,
         start: tuple[str, ...] = (),
@@ -77,63 +73,48 @@ class Way:
         self.clean = clean
 
 
-def ignoring(*signums: int) -> Callable[[], None]:
-    def prepare() -> None:
-        for signum in signums or signal.valid_signals():
-            with contextlib.suppress(OSError):
-                signal.signal(signum, signal.SIG_IGN)
+#: Made in the process that then becomes what is started: each is Python for `PREPARE`.
+IGNORING = """
+for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    try: signal.signal(signum, signal.SIG_IGN)
+    except OSError: pass
+"""
+MASKING = "signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())"
+HUNG_UP = """
+leader, follower = os.openpty()
+for fd in range(3): os.dup2(follower, fd)
+os.close(leader)
+"""
+GONE = "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')"
+DEEP = "for _ in range(25): os.mkdir('x' * 200); os.chdir('x' * 200)"
 
-    return prepare
-
-
-def masking() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
-
-
-def closing(*fds: int) -> Callable[[], Any]:
-    return lambda: list(map(os.close, fds))
-
-
-def full(fd: int) -> Callable[[], Any]:
-    return lambda: os.dup2(os.open("/dev/full", os.O_WRONLY), fd)
-
-
-def unread(fd: int) -> Callable[[], None]:
-    def prepare() -> None:
-        reader, writer = os.pipe()
-        os.dup2(writer, fd)
-        os.close(reader)
-        os.close(writer)
-
-    return prepare
+#: The program that does so, and then runs its arguments.
+PREPARE = """
+import os, resource, signal, sys
+for signum in (signal.SIGPIPE, signal.SIGXFSZ): signal.signal(signum, signal.SIG_DFL)
+words = sys.argv[1:]
+{}
+os.execvp(words[0], words)
+"""
 
 
-def hung_up() -> None:
-    leader, follower = pty.openpty()
-    for fd in range(3):
-        os.dup2(follower, fd)
-    os.close(leader)
-    os.close(follower)
+def closing(*fds: int) -> str:
+    return "".join(f"os.close({fd})\n" for fd in fds)
 
 
-def umask(value: int) -> Callable[[], Any]:
-    return lambda: os.umask(value)
+def full(fd: int) -> str:
+    return f"os.dup2(os.open('/dev/full', os.O_WRONLY), {fd})"
 
 
-def limit(which: int, value: int) -> Callable[[], None]:
-    return lambda: resource.setrlimit(which, (value, value))
+def unread(fd: int) -> str:
+    return f"reader, writer = os.pipe(); os.dup2(writer, {fd}); os.close(reader)"
 
 
-def gone() -> None:
-    os.mkdir("gone")
-    os.chdir("gone")
-    os.rmdir("../gone")
+def limit(which: int, value: int) -> str:
+    return f"resource.setrlimit({which}, ({value}, {value}))"
 
 
-def deep() -> None:
-    for _ in range(25):
-        os.mkdir("x" * 200)
-        os.chdir("x" * 200)
+LONG = "/" + "/".join(["x" * 200] * 5)
 
 
 def mounted(options: str) -> tuple[str, ...]:
@@ -152,11 +133,9 @@ NOBODY = (
     "--ambient-caps=+dac_read_search",
 )
 
-LONG = "/" + "/".join(["x" * 200] * 5)
-
 WAYS = {
-    "all signals ignored": Way(prepare=ignoring()),
-    "all signals blocked": Way(prepare=masking),
+    "all signals ignored": Way(prepare=IGNORING),
+    "all signals blocked": Way(prepare=MASKING),
     "stdin closed": Way(prepare=closing(0)),
     "stdout closed": Way(prepare=closing(1)),
     "stderr closed": Way(prepare=closing(2)),
@@ -165,9 +144,9 @@ WAYS = {
     "stderr full": Way(prepare=full(2)),
     "stdout without a reader": Way(prepare=unread(1)),
     "stderr without a reader": Way(prepare=unread(2)),
-    "a terminal that hung up": Way(prepare=hung_up),
-    "umask 000": Way(prepare=umask(0)),
-    "umask 777": Way(prepare=umask(0o777)),
+    "a terminal that hung up": Way(prepare=HUNG_UP),
+    "umask 000": Way(prepare="os.umask(0)"),
+    "umask 777": Way(prepare="os.umask(0o777)"),
     "HOME unset": Way(env={"HOME": None}),
     "HOME missing": Way(env={"HOME": "/nowhere"}),
     "HOME unwritable": Way(env={"HOME": "/proc/self"}),
@@ -175,9 +154,9 @@ WAYS = {
     "TMPDIR missing": Way(env={"TMPDIR": "/nowhere"}),
     "TMPDIR unwritable": Way(env={"TMPDIR": "/proc/self"}),
     "TMPDIR long": Way(env={"TMPDIR": LONG}),
-    "cwd missing": Way("change to another one, or use --cwd", prepare=gone, loud=True),
-    "cwd long": Way(prepare=deep),
-    "cwd unwritable": Way(prepare=lambda: os.chdir("/proc/self")),
+    "cwd missing": Way("change to another one, or use --cwd", prepare=GONE, loud=True),
+    "cwd long": Way(prepare=DEEP),
+    "cwd unwritable": Way(prepare="os.chdir('/proc/self')"),
     "rundir unwritable": Way("/proc/self/run", start=("--rundir", "/proc/self/run")),
     "rundir without its parent": Way("make the directory above", start=("--rundir", "/no/run")),
     "rundir a file": Way("choose another place", start=("--rundir", "/etc/passwd")),
@@ -205,7 +184,7 @@ WAYS = {
     "ulimit -f 0": Way("ulimit -f", prepare=limit(resource.RLIMIT_FSIZE, 0)),
     "ulimit -u 1": Way("ulimit -u", before=NOBODY, prepare=limit(resource.RLIMIT_NPROC, 1)),
     "ulimit -v 200M": Way(prepare=limit(resource.RLIMIT_AS, 200 << 20)),
-    "ulimit -s 1024k": Way(prepare=limit(resource.RLIMIT_STACK, 1 << 20)),
+    "ulimit -s 1M": Way(prepare=limit(resource.RLIMIT_STACK, 1 << 20)),
     "ulimit -c 0": Way(prepare=limit(resource.RLIMIT_CORE, 0)),
     "PYTHONHOME": Way("PYTHONHOME", env={"PYTHONHOME": "/nowhere"}, loud=True),
     **{
@@ -275,11 +254,11 @@ def run(way: Way, words: list[str], tmp_path: Path) -> tuple[int, str, str]:
     if way.clean:
         before += [f"RESULT={result}", f"SCRIPT={SCRIPT}"]
     done = subprocess.run(
-        [*before, PYTHON, *way.options, *words],
+        # Not with preexec_fn, which may hang where there are threads.
+        [PYTHON, "-ISc", PREPARE.format(way.prepare), *before, PYTHON, *way.options, *words],
         check=False,
         env=env,
         cwd=tmp_path / "cwd",
-        preexec_fn=way.prepare,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=20,
