@@ -22,7 +22,7 @@ from flux.idset import (
 )
 
 # Few and many ranges are read in different ways.
-SETS = st.sets(st.integers(0, 300)) | st.sets(st.integers(0, 5000), min_size=150, max_size=400)
+SETS = st.sets(st.integers(0, 300)) | st.sets(st.integers(0, 5000), min_size=80, max_size=120)
 
 
 @given(SETS)
