@@ -41,7 +41,7 @@ class Worker(Thread):
 
     def __init__(self, handle: Flux, name: str, broke: Callable[[BaseException], None]) -> None:
         super().__init__(name=name, daemon=True)
-        self._handle = handle
+        self._flux = handle
         self._broke = broke
         # A signal handler, or a finalizer, may come in the middle of what the same thread does.
         self._lock = RLock()
@@ -95,7 +95,7 @@ class Worker(Thread):
     def run(self) -> None:
         """Serve until there is nothing more to do."""
         failure: BaseException = RuntimeError("the thread of the executor has ended")
-        with self._handle as handle:
+        with self._flux as handle:
             try:
                 watcher = handle.fd_watcher_create(self._far.fileno(), self._roused_cb, FLUX_POLLIN)
                 watcher.start()
@@ -130,7 +130,7 @@ class Worker(Thread):
                 except Exception as exc:
                     self._over(future, exc)
         if self._finishing and not self._jobs and not self._given:
-            self._handle.reactor_stop()
+            self._flux.reactor_stop()
 
     def _over(self, future: FluxExecutorFuture, exc: BaseException | None = None) -> None:
         """Note that there is no more to come of a job."""
@@ -143,7 +143,7 @@ class Worker(Thread):
             self._rouse()
 
     def _submit(self, args: Any, kwargs: Any, future: FluxExecutorFuture) -> None:
-        submit_async(self._handle, *args, **kwargs).then(self._submitted, future)
+        submit_async(self._flux, *args, **kwargs).then(self._submitted, future)
 
     def _submitted(self, rpc: SubmitFuture, future: FluxExecutorFuture) -> None:
         try:
@@ -159,7 +159,7 @@ class Worker(Thread):
         self._watch(JobID(jobid), future)
 
     def _watch(self, jobid: JobID, future: FluxExecutorFuture) -> None:
-        watch = event_watch_async(self._handle, jobid)
+        watch = event_watch_async(self._flux, jobid)
         self._jobs[future] = watch
         # Without a continuation, which would be called for each event by itself.
         watch.observe(partial(self._events, future))
