@@ -73,6 +73,15 @@ def test_attach(executor: Open, jobspec: Command) -> None:
             pool.attach(None).result()
 
 
+def test_attach_alone(executor: Open, broker: Broker, jobspec: Command) -> None:
+    with broker.handle() as handle:
+        jobid = flux.job.submit(handle, jobspec("sh", "-c", "exit 2"))
+    with executor() as pool:
+        assert pool.attach(jobid).result() == 2
+        nobodies = [pool.attach(0) for _ in range(3)]
+    assert all(isinstance(nobody.exception(), ValueError) for nobody in nobodies)
+
+
 def test_events(executor: Open, jobspec: Command) -> None:
     seen: list[str] = []
     late: list[str] = []

@@ -99,6 +99,8 @@ class Worker(Thread):
             try:
                 watcher = handle.fd_watcher_create(self._far.fileno(), self._roused_cb, FLUX_POLLIN)
                 watcher.start()
+                # What is observed, and has no continuation, does not see to that.
+                handle._attach()
                 handle.reactor_run()
                 watcher.destroy()
             except Exception as exc:
