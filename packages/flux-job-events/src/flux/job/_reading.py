@@ -39,6 +39,7 @@ class EventsFuture(Future):
     """
 
     flux_handle: Flux
+    _beginning = False
 
     def __init__(self, flux_handle: Flux, jobid: int | str) -> None:
         super().__init__(flux_handle=check_handle(flux_handle))
@@ -63,10 +64,15 @@ class EventsFuture(Future):
     def _begin(self, eventlog: str) -> None:
         """Watch an eventlog, unless that was begun before."""
         if eventlog not in self._watches:
-            watch = event_watch_async(self.flux_handle, self.jobid, eventlog)
-            # It must not keep alive who keeps it alive.
-            watch.observe(partial(_arrived, ref(self), eventlog))
-            self._watches[eventlog] = watch
+            try:
+                # Sending may read: what then comes is left alone until it is known what is watched.
+                self._beginning = True
+                watch = event_watch_async(self.flux_handle, self.jobid, eventlog)
+                # It must not keep alive who keeps it alive.
+                watch.observe(partial(_arrived, ref(self), eventlog))
+                self._watches[eventlog] = watch
+            finally:
+                self._beginning = False
 
     def _end(self, *eventlogs: str) -> None:
         """Watch some eventlogs no more, once the events at hand count; or any of them."""
@@ -75,7 +81,7 @@ class EventsFuture(Future):
     def _arrived(self, eventlog: str) -> None:
         while True:
             watch = self._watches.get(eventlog)
-            if watch is None or not watch.results:
+            if watch is None or not watch.results or self._beginning:
                 return
             claim = watch.claim()
             batch = tuple(watch.results)
@@ -89,7 +95,7 @@ class EventsFuture(Future):
                 except OSError as exc:  # noqa: PERF203
                     made += self._failed(eventlog, exc)
             # Taken from there and put here in one C call, if nobody has been here meanwhile.  Who
-            # begins another watch has: sending may read.  Then all is made once more.
+            # begins another watch has, as that is sent: then all is made once more.
             where = map((slice(0, len(batch)),).__getitem__, claim)
             taken = map(not_, map(watch.results.__delitem__, where))
             taken = map(not_, map(self._state.update, compress((changes,), taken)))
@@ -103,7 +109,11 @@ class EventsFuture(Future):
 
     def under_way(self) -> bool:
         """Return True if an eventlog is being watched."""
-        return any(watch is not None and watch.under_way() for watch in self._watches.values())
+        for eventlog in tuple(self._watches):
+            # What came while an exception was on its way.
+            self._arrived(eventlog)
+        watches = tuple(self._watches.values())
+        return any(watch is not None and watch.under_way() for watch in watches)
 
     def _wait(self, timeout: float) -> None:
         if self.under_way():
