@@ -64,13 +64,17 @@ class EventsFuture(Future):
     def _begin(self, eventlog: str) -> None:
         """Watch an eventlog, unless that was begun before."""
         if eventlog not in self._watches:
+            # An exception may be raised in the inner `finally`, before it has done anything.
             try:
-                # Sending may read: what then comes is left alone until it is known what is watched.
-                self._beginning = True
-                watch = event_watch_async(self.flux_handle, self.jobid, eventlog)
-                # It must not keep alive who keeps it alive.
-                watch.observe(partial(_arrived, ref(self), eventlog))
-                self._watches[eventlog] = watch
+                try:
+                    # Sending may read: what then comes is left alone until the watch is known.
+                    self._beginning = True
+                    watch = event_watch_async(self.flux_handle, self.jobid, eventlog)
+                    # It must not keep alive who keeps it alive.
+                    watch.observe(partial(_arrived, ref(self), eventlog))
+                    self._watches[eventlog] = watch
+                finally:
+                    self._beginning = False
             finally:
                 self._beginning = False
 
