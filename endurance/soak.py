@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -210,10 +211,17 @@ def pings(handle: flux.Flux, count: int) -> None:
             rpc.get()
 
 
+_serial = itertools.count()
+
+
 def commits(handle: flux.Flux, count: int) -> None:
-    """Store values under new keys, in directories of 100."""
+    """Store values under new keys.
+
+    In directories of ten: a commit costs what the directories that it changes are long.
+    """
+    serial = next(_serial)
     for i in range(count):
-        flux.kvs.put(handle, f"scale.{os.getpid()}.{count}.{i // 100}.{i}", i)
+        flux.kvs.put(handle, f"scale.{serial}.{'.'.join(f'{i:05d}')}", i)
         flux.kvs.commit(handle)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -100,6 +102,15 @@ def test_what_is_logged_of_ever_new_exceptions_is_bounded():
     assert sum(faults.counts.values()) == 3000
     assert len(lines) == MAX_KINDS + 1 + 3
     assert max(map(len, lines)) < 20_000
+
+
+def test_nothing_keeps_a_broker_that_has_ended():
+    instance = Instance()
+    instance.close()
+    gone = ref(instance)
+    del instance
+    gc.collect()
+    assert gone() is None
 
 
 # -- bugs that a broker would have, put into one of its own process

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import time
 from typing import TYPE_CHECKING, Any, Callable
-from weakref import WeakKeyDictionary
 
 from flux.core.handle import Flux
 from flux.devbroker._jobs._cores import Cores, configured_cores, count_cores
@@ -151,7 +150,7 @@ class Core:
         return time.time()
 
 
-_CORES: WeakKeyDictionary[Instance, Core] = WeakKeyDictionary()
+_CORES: dict[Instance, Core] = {}
 
 
 def make_core(instance: Instance, handle: Flux) -> Core:
@@ -163,3 +162,8 @@ def make_core(instance: Instance, handle: Flux) -> Core:
 def core_of(instance: Instance) -> Core:
     """Return the core of a broker."""
     return _CORES[instance]
+
+
+def forget_core(instance: Instance) -> None:
+    """Let go of a broker that has ended, if it had jobs."""
+    _CORES.pop(instance, None)

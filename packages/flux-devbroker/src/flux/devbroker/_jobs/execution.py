@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flux.constants import FLUX_MSGTYPE_REQUEST, FLUX_ROLE_OWNER, FLUX_ROLE_USER
 from flux.core.handle import Flux
-from flux.devbroker._jobs._core import core_of
+from flux.devbroker._jobs._core import core_of, forget_core
 from flux.devbroker._jobs._output import input_data, input_ranks
 from flux.devbroker._service import Service, method
 from flux.devbroker._unpack import RequestError, no_payload, payload_object
@@ -68,6 +68,7 @@ class JobExecService(Service):
     def close(self) -> None:
         """End what runs, in case that the broker did not end in the usual way."""
         self._core.executor.close()
+        forget_core(self.instance)
         super().close()
 
     @method("stats-get")
