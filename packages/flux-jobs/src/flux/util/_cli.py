@@ -42,6 +42,4 @@ class CLIMain:
             self.logger.error(f"{text}: '{filename}'" if filename else text)  # noqa: G004, TRY400, RUF100
             self.logger.debug(traceback.format_exc())
             code = 1
-        finally:
-            logging.shutdown()
         sys.exit(code)
