@@ -72,10 +72,7 @@ def check_contents(wheel: Wheel, siblings: dict[str, Wheel]) -> None:
     lacks, surplus = tree - wheel.files, wheel.files - tree
     expect(not lacks, f"{wheel.path} lacks {sorted(lacks)}")
     expect(not surplus, f"{wheel.path} holds what is not in {root}: {sorted(surplus)}")
-    # What only adds modules to a package of another has the mark from there.
-    adds = not any(file.endswith("/__init__.py") for file in tree)
-    typed = any(file.endswith("/py.typed") for file in tree)
-    expect(typed or adds, f"no py.typed in {wheel.path}")
+    expect(any(file.endswith("/py.typed") for file in tree), f"no py.typed in {wheel.path}")
     owns_flux = "flux/__init__.py" in tree
     expect(owns_flux == (wheel.name == CORE), f"only {CORE} may own flux/__init__.py")
 

@@ -107,11 +107,6 @@ def test_its_classifiers_are_those_of_all(package: Path, project: dict[str, Any]
 def test_each_of_its_portions_is_typed(package: Path) -> None:
     portions = [path.parent for path in package.glob("src/**/__init__.py")]
     outermost = [path for path in portions if path.parent not in portions]
-    if not outermost:
-        # It adds modules to a package of another, which has the mark.
-        places = {path.parent.relative_to(package) for path in package.glob("src/**/*.py")}
-        outermost = [path for place in places for path in ROOT.glob(f"packages/*/{place}")]
-        outermost = [path for path in outermost if (path / "__init__.py").exists()]
     assert outermost
     assert [path for path in outermost if not (path / "py.typed").exists()] == []
 

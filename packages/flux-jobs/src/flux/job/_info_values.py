@@ -149,17 +149,16 @@ class InstanceInfo:
         if not uri:
             return
         from flux.core.handle import Flux
+        from flux.resource import resource_list
 
         # It may be gone, or somebody else's: then there is nothing to tell.
         try:
-            from flux.resource import resource_list
-
             with Flux(str(uri)) as handle:
                 future = resource_list(handle)
                 self.stats = StatsInfo(handle).update_sync()
                 self.resources = future.get()
                 self.initialized = True
-        except (ImportError, OSError, ValueError):
+        except (OSError, ValueError):
             self.stats = self.resources = _NOTHING
 
     def _used(self, what: str) -> Any:

@@ -160,11 +160,8 @@ class JobInfo:
         uri = str(self.user.uri)
         if not uri:
             return None
-        try:
-            from flux.uri import JobURI
-        except ModuleNotFoundError:
-            # The text says as much to all but those who want it in another form.
-            return uri
+        from flux.uri import JobURI
+
         return JobURI(uri)
 
     @cached_property
