@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections import deque
 from contextlib import suppress
@@ -12,6 +11,7 @@ from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Callable
 
 from flux.constants import FLUX_POLLIN
+from flux.job._ends import exit_status
 from flux.job._jobid import JobID
 from flux.job.event import JobException, event_watch_async
 from flux.job.submit import submit_async
@@ -175,7 +175,7 @@ class Worker(Thread):
                 name = event.name
                 if name in future.EVENTS:
                     future._set_event(event)
-                if name in _ENDS and not future.done():
+                if name in ("exception", "finish") and not future.done():
                     _complete(future, event)
         except FileNotFoundError as exc:
             self._over(future, ValueError(f"the job ID does not match any job: {exc.strerror}"))
@@ -187,24 +187,17 @@ class Worker(Thread):
             self._over(future, exc)
 
 
-#: The events that say how a job ends.
-_ENDS = frozenset(("exception", "finish"))
+def _fail(future: FluxExecutorFuture, exc: BaseException) -> None:
+    if future.running() or future.set_running_or_notify_cancel():
+        future.set_exception(exc)
 
 
 def _complete(future: FluxExecutorFuture, event: EventLogEvent) -> None:
     """Complete the future of a job if an event says how the job ends."""
-    if event.name == "finish":
-        status = event.context["status"]
-        if os.WIFSIGNALED(status):
-            future.set_result(-os.WTERMSIG(status))
-        elif os.WIFEXITED(status):
-            future.set_result(os.WEXITSTATUS(status))
-        else:
-            future.set_exception(ValueError(f"{status} is no wait status of a job that ended"))
-    elif event.name == "exception" and event.context["severity"] == 0:
-        future.set_exception(JobException(event))
-
-
-def _fail(future: FluxExecutorFuture, exc: BaseException) -> None:
-    if future.running() or future.set_running_or_notify_cancel():
+    try:
+        status = exit_status(event)
+    except (JobException, ValueError) as exc:
         future.set_exception(exc)
+    else:
+        if status is not None:
+            future.set_result(status)

@@ -260,9 +260,10 @@ class JobInfo:
         """
         status = self.waitstatus
         if isinstance(status, int):
-            if os.WIFSIGNALED(status):
-                return -os.WTERMSIG(status)
-            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else ""
+            try:
+                return os.waitstatus_to_exitcode(status)
+            except ValueError:
+                return ""
         # What failed without having run did so by an exception.
         return {CANCELED: -128, FAILED: 1}.get(self.result_id, "")
 

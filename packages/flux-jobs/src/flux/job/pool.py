@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from flux.core.handle import Flux
+from flux.job._ends import exit_status
 from flux.job._jobid import JobID
-from flux.job.event import JobException, event_watch
+from flux.job.event import event_watch
 from flux.job.kill import cancel_async
 from flux.job.submit import submit_async
 
@@ -169,13 +169,9 @@ async def _submitted(handle: Flux, jobspec: Any, kwargs: dict[str, Any]) -> JobI
 async def _result(handle: Flux, jobid: JobID) -> int:
     with event_watch(handle, jobid) as watch:
         async for event in watch:
-            if event.name == "finish":
-                status = event.context["status"]
-                if os.WIFSIGNALED(status):
-                    return -os.WTERMSIG(status)
-                return os.WEXITSTATUS(status)
-            if event.name == "exception" and event.context["severity"] == 0:
-                raise JobException(event)
+            status = exit_status(event)
+            if status is not None:
+                return status
     raise OSError(errno.ENODATA, f"the eventlog of job {jobid} ended without a result")
 
 
