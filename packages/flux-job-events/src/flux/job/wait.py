@@ -10,6 +10,7 @@ from flux.constants import (
     FLUX_JOB_RESULT_COMPLETED,
     FLUX_JOB_RESULT_FAILED,
     FLUX_JOB_RESULT_TIMEOUT,
+    FLUX_JOBID_ANY,
 )
 from flux.job._jobid import JobID
 from flux.job._reading import EventsFuture, failure
@@ -31,9 +32,6 @@ __all__ = [
     "wait_async",
     "wait_get_status",
 ]
-
-#: Stands for any job: FLUX_JOBID_ANY of libflux-core.
-_ANY = (1 << 64) - 1
 
 
 class JobWaitResult(NamedTuple):
@@ -72,7 +70,7 @@ class JobWaitFuture(RPC):
         return self.get_status()
 
 
-def wait_async(flux_handle: Flux, jobid: int | str = _ANY) -> JobWaitFuture:
+def wait_async(flux_handle: Flux, jobid: int | str = FLUX_JOBID_ANY) -> JobWaitFuture:
     """Ask for the result of a waitable job.  It is given out once.
 
     Args:
@@ -90,7 +88,7 @@ def wait_async(flux_handle: Flux, jobid: int | str = _ANY) -> JobWaitFuture:
     return JobWaitFuture(check_handle(flux_handle), "job-manager.wait", {"id": to_wire(jobid)})
 
 
-def wait(flux_handle: Flux, jobid: int | str = _ANY) -> JobWaitResult:
+def wait(flux_handle: Flux, jobid: int | str = FLUX_JOBID_ANY) -> JobWaitResult:
     """Wait for the end of a waitable job.
 
     The arguments and errors are those of `wait_async` and `JobWaitFuture.get_status`.

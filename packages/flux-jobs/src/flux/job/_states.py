@@ -5,15 +5,25 @@ from __future__ import annotations
 import sys
 from typing import Union
 
+from flux.constants import (
+    FLUX_JOB_RESULT_CANCELED,
+    FLUX_JOB_RESULT_COMPLETED,
+    FLUX_JOB_RESULT_FAILED,
+    FLUX_JOB_RESULT_TIMEOUT,
+    FLUX_JOB_STATE_ACTIVE,
+    FLUX_JOB_STATE_CLEANUP,
+    FLUX_JOB_STATE_DEPEND,
+    FLUX_JOB_STATE_INACTIVE,
+    FLUX_JOB_STATE_NEW,
+    FLUX_JOB_STATE_PENDING,
+    FLUX_JOB_STATE_PRIORITY,
+    FLUX_JOB_STATE_RUN,
+    FLUX_JOB_STATE_RUNNING,
+    FLUX_JOB_STATE_SCHED,
+)
+
 __all__ = [
-    "ACTIVE",
-    "CANCELED",
-    "FAILED",
-    "INACTIVE",
-    "PENDING",
     "RESULTS",
-    "RUN",
-    "RUNNING",
     "STATES",
     "resulttoemoji",
     "resulttostr",
@@ -23,29 +33,24 @@ __all__ = [
     "statustostr",
 ]
 
-RUN = 16
-INACTIVE = 64
-#: Several states at once: those that wait for resources, that have some, and all these.
-PENDING = 2 | 4 | 8
-RUNNING = RUN | 32
-ACTIVE = PENDING | RUNNING
-
-FAILED = 2
-CANCELED = 4
-
 #: States by name, those that stand for several among them.
 STATES = {
-    "depend": 2,
-    "priority": 4,
-    "sched": 8,
-    "run": RUN,
-    "cleanup": 32,
-    "inactive": INACTIVE,
-    "pending": PENDING,
-    "running": RUNNING,
-    "active": ACTIVE,
+    "depend": FLUX_JOB_STATE_DEPEND,
+    "priority": FLUX_JOB_STATE_PRIORITY,
+    "sched": FLUX_JOB_STATE_SCHED,
+    "run": FLUX_JOB_STATE_RUN,
+    "cleanup": FLUX_JOB_STATE_CLEANUP,
+    "inactive": FLUX_JOB_STATE_INACTIVE,
+    "pending": FLUX_JOB_STATE_PENDING,
+    "running": FLUX_JOB_STATE_RUNNING,
+    "active": FLUX_JOB_STATE_ACTIVE,
 }
-RESULTS = {"completed": 1, "failed": FAILED, "canceled": CANCELED, "timeout": 8}
+RESULTS = {
+    "completed": FLUX_JOB_RESULT_COMPLETED,
+    "failed": FLUX_JOB_RESULT_FAILED,
+    "canceled": FLUX_JOB_RESULT_CANCELED,
+    "timeout": FLUX_JOB_RESULT_TIMEOUT,
+}
 
 _SHORT = {"pending": "PD", "running": "RU", "completed": "CD", "canceled": "CA", "timeout": "TO"}
 
@@ -54,22 +59,25 @@ def _names(numbers: dict[str, int]) -> dict[int, tuple[str, str]]:
     return {n: (name.upper(), _SHORT.get(name, name[0].upper())) for name, n in numbers.items()}
 
 
-_STATE_NAMES = _names({"new": 1, **STATES})
+_STATE_NAMES = _names({"new": FLUX_JOB_STATE_NEW, **STATES})
 _RESULT_NAMES = _names(RESULTS)
 
 #: wrapped gift, stop sign, traffic light, calendar, runner, wastebasket, skull
-_STATE_EMOJI = dict(
-    zip(
-        (1, 2, 4, 8, 16, 32, 64),
-        "\U0001f381\U0001f6d1\U0001f6a6\U0001f4c5\U0001f3c3\U0001f5d1\U0001f480",
-    )
-)
+_STATE_EMOJI = {
+    FLUX_JOB_STATE_NEW: "\U0001f381",
+    FLUX_JOB_STATE_DEPEND: "\U0001f6d1",
+    FLUX_JOB_STATE_PRIORITY: "\U0001f6a6",
+    FLUX_JOB_STATE_SCHED: "\U0001f4c5",
+    FLUX_JOB_STATE_RUN: "\U0001f3c3",
+    FLUX_JOB_STATE_CLEANUP: "\U0001f5d1",
+    FLUX_JOB_STATE_INACTIVE: "\U0001f480",
+}
 #: grinning face, pile of poo, collision, hourglass, each with what stands for it in ASCII
 _RESULT_EMOJI = {
-    1: ("\U0001f600", ":-)"),
-    2: ("\U0001f4a9", ":'-("),
-    4: ("\U0001f4a5", "%-|"),
-    8: ("\u231b", "(-_-)"),
+    FLUX_JOB_RESULT_COMPLETED: ("\U0001f600", ":-)"),
+    FLUX_JOB_RESULT_FAILED: ("\U0001f4a9", ":'-("),
+    FLUX_JOB_RESULT_CANCELED: ("\U0001f4a5", "%-|"),
+    FLUX_JOB_RESULT_TIMEOUT: ("\u231b", "(-_-)"),
     # A space as wide as they are.
     "": ("\u3000", ""),
 }
@@ -113,7 +121,9 @@ def resulttostr(resultid: _Result, fmt: str = "L") -> str:
 
 def statustostr(stateid: int, resultid: _Result, fmt: str = "L") -> str:
     """Return the name of the state of a job that is not over, or else of its result."""
-    return statetostr(stateid, fmt) if stateid & ACTIVE else resulttostr(resultid, fmt)
+    return (
+        statetostr(stateid, fmt) if stateid & FLUX_JOB_STATE_ACTIVE else resulttostr(resultid, fmt)
+    )
 
 
 def statetoemoji(stateid: int) -> str:
@@ -129,4 +139,4 @@ def resulttoemoji(resultid: _Result) -> str:
 
 def statustoemoji(stateid: int, resultid: _Result) -> str:
     """Return a picture of the state of a job that is not over, or else of its result."""
-    return statetoemoji(stateid) if stateid & ACTIVE else resulttoemoji(resultid)
+    return statetoemoji(stateid) if stateid & FLUX_JOB_STATE_ACTIVE else resulttoemoji(resultid)

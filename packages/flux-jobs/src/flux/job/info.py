@@ -9,6 +9,11 @@ from functools import cached_property
 from signal import strsignal
 from typing import TYPE_CHECKING, Any
 
+from flux.constants import (
+    FLUX_JOB_RESULT_CANCELED,
+    FLUX_JOB_RESULT_FAILED,
+    FLUX_JOB_STATE_RUN,
+)
 from flux.job._info_format import JobInfoFormat, job_fields_to_attrs
 from flux.job._info_values import (
     AnnotationsInfo,
@@ -23,8 +28,6 @@ from flux.job._info_values import (
 from flux.job._jobid import JobID
 from flux.job._request import from_wire
 from flux.job._states import (
-    CANCELED,
-    FAILED,
     resulttoemoji,
     resulttostr,
     statetoemoji,
@@ -167,7 +170,7 @@ class JobInfo:
     @cached_property
     def instance(self) -> InstanceInfo:
         """What a job that is a Flux instance does; asked for with `get_instance_info`."""
-        return InstanceInfo(self.uri if self._job.get("state") == 16 else None)
+        return InstanceInfo(self.uri if self._job.get("state") == FLUX_JOB_STATE_RUN else None)
 
     def get_instance_info(self) -> Self:
         """Ask a job that is a Flux instance what it does, which ``instance`` then says.
@@ -242,7 +245,7 @@ class JobInfo:
 
     def get_remaining_time(self) -> float:
         """Return how many seconds a running job has left by now; 0 for others."""
-        if self._job.get("state") != 16:
+        if self._job.get("state") != FLUX_JOB_STATE_RUN:
             return 0.0
         return max(0.0, float(self.expiration - time.time()))
 
@@ -265,7 +268,7 @@ class JobInfo:
             except ValueError:
                 return ""
         # What failed without having run did so by an exception.
-        return {CANCELED: -128, FAILED: 1}.get(self.result_id, "")
+        return {FLUX_JOB_RESULT_CANCELED: -128, FLUX_JOB_RESULT_FAILED: 1}.get(self.result_id, "")
 
     @property
     def contextual_info(self) -> Any:

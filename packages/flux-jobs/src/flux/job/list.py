@@ -8,7 +8,7 @@ import pwd
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flux.constants import FLUX_RPC_STREAMING, FLUX_USERID_UNKNOWN
+from flux.constants import FLUX_JOB_STATE_INACTIVE, FLUX_RPC_STREAMING, FLUX_USERID_UNKNOWN
 from flux.future import WaitAllFuture
 from flux.job import _states
 from flux.job._jobid import JobID
@@ -205,7 +205,7 @@ def job_list_inactive(
         max_entries,
         attrs,
         FLUX_USERID_UNKNOWN,
-        _states.INACTIVE,
+        FLUX_JOB_STATE_INACTIVE,
         0,
         since,
         name,

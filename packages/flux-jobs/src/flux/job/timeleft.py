@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from flux.job import _states
+from flux.constants import FLUX_JOB_STATE_PENDING, FLUX_JOB_STATE_RUN
 from flux.job._jobid import id_parse
 from flux.job._request import to_wire
 
@@ -54,10 +54,10 @@ def _of_job(handle: Flux, name: str) -> float:
         job = handle.rpc("job-list.list-id", request).get()["job"]
     except FileNotFoundError as exc:
         raise OSError(exc.errno, f"{name}: no such jobid") from None
-    if job["state"] & _states.PENDING:
+    if job["state"] & FLUX_JOB_STATE_PENDING:
         raise OSError(errno.EAGAIN, f"job {name} has not started")
     # One that is over has no time left: neither has it since 1970.
-    return float(job.get("expiration", 0.0)) if job["state"] == _states.RUN else 1.0
+    return float(job.get("expiration", 0.0)) if job["state"] == FLUX_JOB_STATE_RUN else 1.0
 
 
 def _of_instance(handle: Flux) -> float:
