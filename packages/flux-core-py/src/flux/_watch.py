@@ -8,12 +8,9 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flux.rpc import RPC
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["WatchImplementation"]
 
@@ -116,9 +113,6 @@ class WatchImplementation(RPC, ABC):
         if stop:
             self.stop()
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> Any:
         try:
             return self._take()
@@ -126,19 +120,6 @@ class WatchImplementation(RPC, ABC):
             if exc.errno == errno.ENODATA:
                 raise StopIteration from None
             raise
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        if not self.is_ready():
-            from flux._asyncio import Ready
-
-            await Ready(self)
-        try:
-            return self.__next__()
-        except StopIteration:
-            raise StopAsyncIteration from None
 
     def __exit__(self, *_exc: object) -> None:
         self.cancel(stop=True)

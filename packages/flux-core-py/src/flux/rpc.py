@@ -24,6 +24,8 @@ from flux.constants import (
 from flux.message import encode_topic
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from flux._codec import RequestEncoder
     from flux.core.handle import Flux
 
@@ -208,7 +210,7 @@ class RPC(Future):
             FLUX_RPC_NORESPONSE,
         )
 
-    def __iter__(self) -> RPC:
+    def __iter__(self) -> Self:
         """Iterate over the responses of a stream, until ENODATA."""
         return self
 
@@ -224,7 +226,7 @@ class RPC(Future):
         self.reset()
         return value
 
-    def __aiter__(self) -> RPC:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
