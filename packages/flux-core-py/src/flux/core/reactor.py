@@ -397,7 +397,11 @@ class Reactor:
         try:
             watcher.invoke(revents)
         except Exception as exc:
-            self.fail(exc)
+            self.watcher_failed(watcher, exc)
+
+    def watcher_failed(self, watcher: Watcher, exc: Exception) -> None:
+        """Take what the callback of a watcher has raised."""
+        self.fail(exc)
 
     # -- references
 
@@ -465,9 +469,12 @@ class Reactor:
         for fd in self._sources.values():
             if fd >= 0 and fd not in self._registered:
                 self._watch(fd, selectors.EVENT_READ)
-        for fd in tuple(self._fds):
-            if fd not in self._registered:
-                self._watch(fd, self._wanted(fd))
+        # Each of these is registered when it is added, and needs another look only where the
+        # selector is a new one: a turn is not to cost more the more descriptors there are.
+        if len(self._registered) < len(self._sources) + len(self._fds):
+            for fd in tuple(self._fds):
+                if fd not in self._registered:
+                    self._watch(fd, self._wanted(fd))
 
     def add_fd(self, watcher: FDWatcher) -> None:
         """Start to watch a descriptor; several watchers may share one."""

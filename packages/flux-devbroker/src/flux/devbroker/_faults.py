@@ -97,19 +97,9 @@ class BrokerReactor(Reactor):
         """Take an exception of a timer, a continuation or a message handler."""
         self._faults.report(exc)
 
-    def _update_selector(self) -> None:
-        # Each descriptor is registered when it is added.  To look at all of them before each wait
-        # would make a turn cost more the more clients there are.
-        if self._selector is None or len(self._registered) < len(self._fds):
-            super()._update_selector()
-
-    def _call(self, watcher: Any, revents: int) -> None:
-        if self.stopping:
-            return
-        try:
-            watcher.invoke(revents)
-        except Exception as exc:
-            self._faults.watcher_failed(watcher, exc)
+    def watcher_failed(self, watcher: Watcher, exc: Exception) -> None:
+        """Take what the callback of a watcher has raised."""
+        self._faults.watcher_failed(watcher, exc)
 
 
 def _kind(exc: BaseException) -> str:
