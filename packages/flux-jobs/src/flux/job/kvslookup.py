@@ -7,12 +7,12 @@ import binascii
 import errno
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from flux.constants import FLUX_JOB_LOOKUP_CURRENT
-from flux.future import WaitAllFuture
 from flux.job._jobid import JobID
 from flux.job._request import check_handle, to_wire
+from flux.job._several import SeveralJobs
 from flux.rpc import RPC
 
 if TYPE_CHECKING:
@@ -158,16 +158,12 @@ def job_kvs_lookup(
     return wanted.finish(data)
 
 
-class JobKVSLookupFuture(WaitAllFuture):
+class JobKVSLookupFuture(SeveralJobs):
     """What is stored of several jobs; see `JobKVSLookup.fetch_data`.
 
     Attributes:
         errors: What went wrong with jobs that are left out, once the results were taken.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: list[str] = []
 
     def get(self) -> list[dict[str, Any]]:
         """Wait for all answers.
@@ -176,15 +172,7 @@ class JobKVSLookupFuture(WaitAllFuture):
             The values by key for each job that has all keys; what is wrong with others is in
             `errors`.
         """
-        self.wait_for()
-        found = []
-        self.errors = []
-        for child in cast("list[JobInfoLookupRPC]", self.children):
-            try:
-                found.append(child.get())
-            except OSError as exc:  # noqa: PERF203
-                self.errors.append(_explain(child.jobid, exc))
-        return found
+        return self._collect(JobInfoLookupRPC.get)
 
     def get_decode(self) -> list[dict[str, Any]]:
         """As `get`, with objects in place of text for ``jobspec`` and ``R``."""
@@ -192,16 +180,6 @@ class JobKVSLookupFuture(WaitAllFuture):
         for data in found:
             decode_special_data(data)
         return found
-
-
-def _explain(jobid: JobID | None, exc: OSError) -> str:
-    name = "" if jobid is None else jobid.orig
-    if exc.errno != errno.ENOENT:
-        return f"rpc: {exc.strerror}"
-    # Brokers say "invalid job id", or which key there is not.
-    return (
-        f"JobID {name}: {exc.strerror}" if "key" in str(exc.strerror) else f"JobID {name} unknown"
-    )
 
 
 class JobKVSLookup:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flux.constants import FLUX_JOB_STATE_INACTIVE, FLUX_RPC_STREAMING, FLUX_USERID_UNKNOWN
-from flux.future import WaitAllFuture
 from flux.job import _states
 from flux.job._jobid import JobID
 from flux.job._request import check_handle, to_wire
+from flux.job._several import SeveralJobs
 from flux.job.info import JobInfo
 from flux.rpc import RPC
 
@@ -101,16 +101,12 @@ class JobListIdRPC(RPC):
         return JobInfo(self.get_job())
 
 
-class JobListIdsFuture(WaitAllFuture):
+class JobListIdsFuture(SeveralJobs):
     """Several jobs that are being asked for, each by itself.
 
     Attributes:
         errors: Texts about those that there are none of.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: list[str] = []
 
     def get_jobs(self) -> list[_Job]:
         """Wait for the jobs.
@@ -118,18 +114,7 @@ class JobListIdsFuture(WaitAllFuture):
         Returns:
             Those that there are, as job-list has them.
         """
-        self.wait_for()
-        jobs = []
-        for child in self.children:
-            assert isinstance(child, JobListIdRPC)
-            try:
-                jobs.append(child.get_job())
-            except OSError as exc:
-                if exc.errno == errno.ENOENT:
-                    self.errors.append(f"JobID {child.jobid.orig} unknown")
-                else:
-                    self.errors.append(f"rpc: {exc.strerror}")
-        return jobs
+        return self._collect(JobListIdRPC.get_job)
 
     def get_jobinfos(self) -> list[JobInfo]:
         """As `get_jobs`, and return them as objects."""
