@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from flux.util._config_files import load, loads_toml, xdg_searchpath
-from flux.util._treedict import dict_merge, get_treedict, set_treedict
+from flux.util._config_files import HANDLERS, load, loads_toml, xdg_searchpath
+from flux.util._treedict import dict_merge, get_treedict, json_or_text, set_treedict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,10 +96,7 @@ class BatchConfig:
             TypeError: The path leads through what is no table.
         """
         key, _, text = keyval.partition("=")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
+        value = json_or_text(text)
         if self.config is None:
             self.config = {}
         try:
@@ -121,7 +118,7 @@ class BatchConfig:
         if extension not in _KINDS:
             raise ValueError(f"--conf: {path} must end in .toml or .json")
         try:
-            return self._merge(load(path, extension))
+            return self._merge(load(path, HANDLERS[extension]))
         except OSError as exc:
             raise ValueError(f"--conf: {exc}") from None
         except ValueError as exc:

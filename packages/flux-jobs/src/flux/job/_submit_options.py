@@ -15,6 +15,7 @@ from typing import Any, TypeVar, Union
 from urllib.parse import parse_qs
 
 from flux.util._durations import parse_fsd
+from flux.util._treedict import json_or_text
 
 __all__ = [
     "constraint",
@@ -268,9 +269,4 @@ def key_value(option: str, text: str) -> tuple[str, Any]:
                 return key[1:], json.load(file)
             except ValueError as exc:
                 raise ValueError(f"{option}: {value}: {exc}") from None
-    if not equals:
-        return key, 1
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
+    return key, json_or_text(value) if equals else 1

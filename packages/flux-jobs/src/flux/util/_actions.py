@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from flux.util._treedict import set_treedict
+from flux.util._treedict import json_or_text, set_treedict
 
 __all__ = [
     "ColorAction",
@@ -39,11 +38,7 @@ class TreedictAction(argparse.Action):
             key, equals, value = text.partition("=")
             if not equals:
                 raise ValueError(f"Missing required value for key {text}")
-            try:
-                value = json.loads(value)
-            except ValueError:
-                pass
-            set_treedict(result, key, value)
+            set_treedict(result, key, json_or_text(value))
         setattr(namespace, self.dest, result)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import IO, Any, Callable, Union
 
-__all__ = ["load", "loads_toml", "xdg_searchpath"]
+__all__ = ["HANDLERS", "load", "loads_toml", "xdg_searchpath"]
 
 
 def xdg_searchpath(subdir: str = "") -> list[Path]:
@@ -35,28 +36,40 @@ def loads_toml(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def load(path: Union[str, os.PathLike[str]], kind: str) -> Any:  # noqa: UP007
+def _toml(file: IO[bytes]) -> Any:
+    return loads_toml(file.read().decode())
+
+
+def _yaml(file: IO[bytes]) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(file)
+    except yaml.YAMLError as exc:
+        raise ValueError(str(exc)) from None
+
+
+#: What reads a file, by what its name ends with.
+HANDLERS: Mapping[str, Callable[[IO[bytes]], Any]] = {
+    ".toml": _toml,
+    ".json": json.load,
+    ".yaml": _yaml,
+}
+
+
+def load(path: Union[str, os.PathLike[str]], handler: Callable[[IO[bytes]], Any]) -> Any:  # noqa: UP007
     """Read a file.
 
     Args:
         path: Where it is.
-        kind: What it is: ``.toml``, ``.json`` or ``.yaml``.
+        handler: What parses it, such as one of `HANDLERS`.
 
     Raises:
         OSError: It cannot be read.
         ValueError: It cannot be parsed; the text names the file.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    try:
-        if kind == ".toml":
-            return loads_toml(text)
-        if kind == ".json":
-            return json.loads(text)
-        import yaml
-
+    with open(path, "rb") as file:
         try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as exc:
-            raise ValueError(str(exc)) from None
-    except ValueError as exc:
-        raise ValueError(f"{path}: {exc}") from None
+            return handler(file)
+        except ValueError as exc:
+            raise ValueError(f"{path}: {exc}") from None

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-__all__ = ["del_treedict", "dict_merge", "get_treedict", "set_treedict"]
+__all__ = ["del_treedict", "dict_merge", "get_treedict", "json_or_text", "set_treedict"]
+
+
+def json_or_text(text: str) -> Any:
+    """Return the value that a setting has: what it is in JSON, or else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def get_treedict(in_dict: Mapping[str, Any], key: str, default: Any = None) -> Any:

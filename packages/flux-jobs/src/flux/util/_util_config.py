@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import re
 import sys
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Callable
 
-from flux.util._config_files import loads_toml, xdg_searchpath
+from flux.util._config_files import HANDLERS, load, xdg_searchpath
 from flux.util._treedict import dict_merge
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["UtilConfig"]
-
-
-def _toml(file: IO[bytes]) -> Any:
-    return loads_toml(file.read().decode())
-
-
-def _yaml(file: IO[bytes]) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(file)
-    except yaml.YAMLError as exc:
-        raise ValueError(str(exc)) from None
 
 
 class UtilConfig:
@@ -46,11 +32,7 @@ class UtilConfig:
         config: The table that counts.  What is in it are also attributes of this object.
     """
 
-    extension_handlers: Mapping[str, Callable[[IO[bytes]], Any]] = {
-        ".toml": _toml,
-        ".json": json.load,
-        ".yaml": _yaml,
-    }
+    extension_handlers: Mapping[str, Callable[[IO[bytes]], Any]] = HANDLERS
     builtin_formats: Mapping[str, Any] = {}
 
     def __init__(
@@ -89,11 +71,7 @@ class UtilConfig:
                 handler = self.extension_handlers.get(path.suffix)
                 if handler is None:
                     continue
-                with open(path, "rb") as file:
-                    try:
-                        conf = handler(file)
-                    except ValueError as exc:
-                        raise ValueError(f"{path}: {exc}") from None
+                conf = load(path, handler)
                 self.validate(str(path), conf)
                 dict_merge(self.dict, conf)
         if self.subtable and self.subtable in self.dict:
