@@ -189,6 +189,8 @@ def _start(uri: URI, argv: list[str], started: list[SSHConnector]) -> None:
     near, far = socket.socketpair()
     processes: list[subprocess.Popen[bytes]] = []
     errors: list[OSError] = []
+    abandoned: list[bool] = []
+    done = threading.Event()
 
     def run() -> None:
         # Ctrl-C is for the program, which may go on afterwards, but the terminal sends it to all
@@ -203,13 +205,16 @@ def _start(uri: URI, argv: list[str], started: list[SSHConnector]) -> None:
             )
         except OSError as exc:
             errors.append(exc)
+        if abandoned:
+            _kill(processes)
+        done.set()
 
     # In a thread, since signal handlers, which may raise, run in the main one only: nothing comes
     # between the start of a process and its being known.
     thread = threading.Thread(target=run)
     try:
         thread.start()
-        thread.join()
+        done.wait()
         if errors:
             raise OSError(
                 errors[0].errno,
@@ -218,15 +223,28 @@ def _start(uri: URI, argv: list[str], started: list[SSHConnector]) -> None:
             )
         started.append(SSHConnector(uri, near, processes[0]))
     except BaseException:
+        abandoned.append(True)
+        # Not by `join`, which after an exception holds a thread that still runs for one that has
+        # ended (before Python 3.13).
         if thread.ident is not None:
-            thread.join()
+            done.wait()
         near.close()
-        for process in processes if not started else ():
-            process.kill()
-            process.communicate()
+        if not started:
+            _kill(processes)
         raise
     finally:
         far.close()
+    thread.join()
+
+
+def _kill(processes: list[subprocess.Popen[bytes]]) -> None:
+    """End a process that nobody wants any more: the thread that started it does, or the other."""
+    try:
+        process = processes.pop()
+    except IndexError:
+        return
+    process.kill()
+    process.communicate()
 
 
 def _received(sock: socket.socket) -> bytes:
