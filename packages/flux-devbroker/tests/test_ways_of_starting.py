@@ -186,7 +186,12 @@ WAYS = {
     "ulimit -v 200M": Way(prepare=limit(resource.RLIMIT_AS, 200 << 20)),
     "ulimit -s 1M": Way(prepare=limit(resource.RLIMIT_STACK, 1 << 20)),
     "ulimit -c 0": Way(prepare=limit(resource.RLIMIT_CORE, 0)),
-    "PYTHONHOME": Way("PYTHONHOME", env={"PYTHONHOME": "/nowhere"}, loud=True),
+    # Of what was wrong Python 3.13 says no more than what it led to.
+    "PYTHONHOME": Way(
+        "PYTHONHOME" if sys.version_info < (3, 13) else "encodings",
+        env={"PYTHONHOME": "/nowhere"},
+        loud=True,
+    ),
     **{
         f"{name}={value}": Way(env={name: value}, loud=loud)
         for name, value, loud in [
@@ -275,7 +280,9 @@ def test_it_works_or_says_in_a_line_what_to_change(name, how, tmp_path):
     elif way.start:
         pytest.skip("an option of flux start")
     else:
-        words = ["-c", PROGRAM]
+        # Without a directory CPython 3.13.0 cannot import socket, unless that one is not searched.
+        blind = name.startswith("cwd ") and sys.version_info[:3] == (3, 13, 0)
+        words = [*(["-P"] if blind else []), "-c", PROGRAM]
     code, result, stderr = run(way, words, tmp_path)
     if "System has not been booted with systemd" in stderr or "unshare failed" in stderr:
         pytest.skip(stderr.splitlines()[0])
