@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import json
 import os
@@ -213,13 +212,10 @@ class SubprocessWaitRPC(RPC):
         return output
 
     def _written(self, stream: str) -> bytes:
-        parts = []
-        for piece in self.get_output():
-            data = piece.get("data")
-            if piece.get("stream") == stream and data is not None:
-                text = piece.get("encoding") != "base64"
-                parts.append(data.encode("utf-8", "surrogateescape") if text else _decoded(data))
-        return b"".join(parts)
+        from flux.job._output_events import data_of
+
+        pieces = [data_of(io) for io in self.get_output() if io.get("stream") == stream]
+        return "".join(filter(None, pieces)).encode("utf-8", "surrogateescape")
 
     @property
     def stdout(self) -> bytes:
@@ -230,10 +226,6 @@ class SubprocessWaitRPC(RPC):
     def stderr(self) -> bytes:
         """What the broker has kept of its standard error."""
         return self._written("stderr")
-
-
-def _decoded(data: str) -> bytes:
-    return base64.b64decode(data)
 
 
 def wait(

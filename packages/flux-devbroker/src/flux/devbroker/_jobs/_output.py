@@ -35,13 +35,15 @@ def input_header() -> bytes:
 
 def data_event(stream: str, rank: str, data: bytes) -> bytes:
     """Return an event for data of a stream."""
-    context: dict[str, Any] = {"stream": stream, "rank": rank}
+    return event("data", {"stream": stream, "rank": rank, **encoded(data)})
+
+
+def encoded(data: bytes) -> dict[str, str]:
+    """Return what stands for data in JSON: text, or base64 of what is no UTF-8."""
     try:
-        context["data"] = data.decode()
+        return {"data": data.decode()}
     except UnicodeDecodeError:
-        context["encoding"] = "base64"
-        context["data"] = base64.b64encode(data).decode()
-    return event("data", context)
+        return {"encoding": "base64", "data": base64.b64encode(data).decode()}
 
 
 class LineBuffer:

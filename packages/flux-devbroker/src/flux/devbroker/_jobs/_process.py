@@ -20,6 +20,9 @@ MAX_STDIN = 16 * 1024 * 1024
 
 STREAMS = ("stdout", "stderr")
 
+#: Where processes run whose working directory is not there.
+FALLBACK_DIRECTORY = "/tmp"
+
 
 class Task:
     """A process, in a session and process group of its own.

@@ -18,7 +18,7 @@ from flux.devbroker._jobs._fluid import f58, f58plain
 from flux.devbroker._jobs._fsd import parse_duration
 from flux.devbroker._jobs._job import Job
 from flux.devbroker._jobs._output import LineBuffer, data_event, input_header, output_header
-from flux.devbroker._jobs._process import STREAMS, Task
+from flux.devbroker._jobs._process import FALLBACK_DIRECTORY, STREAMS, Task
 from flux.devbroker._jobs._stage import stage
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ MAX_UNSTORED = 4 * 1024 * 1024
 
 #: Exit codes of a command that is not there, or cannot be run.
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-
-#: Where tasks run whose working directory is not there.
-FALLBACK_DIRECTORY = "/tmp"
 
 #: Longest time, in seconds, that a timer is set to.
 MAX_TIMER = 86400.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import deque
 from typing import Any
+
+from flux.devbroker._jobs._output import encoded, input_data
 
 #: Bytes of a background process's latest output that are kept for who waits for it.
 MAX_TAIL = 64 * 1024
@@ -13,16 +13,7 @@ MAX_TAIL = 64 * 1024
 
 def output_of(stream: str, data: bytes) -> dict[str, Any]:
     """Return the object for what came of a stream; nothing stands for its end."""
-    found: dict[str, Any] = {"stream": stream, "rank": "0"}
-    if not data:
-        found["eof"] = True
-        return found
-    try:
-        found["data"] = data.decode()
-    except UnicodeDecodeError:
-        found["encoding"] = "base64"
-        found["data"] = base64.b64encode(data).decode()
-    return found
+    return {"stream": stream, "rank": "0", **(encoded(data) if data else {"eof": True})}
 
 
 def input_of(io: Any) -> tuple[bytes, bool]:
@@ -30,16 +21,9 @@ def input_of(io: Any) -> tuple[bytes, bool]:
 
     Nobody could be told: requests to write have no answer.
     """
-    if not isinstance(io, dict) or io.get("stream") != "stdin":
-        return b"", False
-    data = io.get("data", "")
-    if not isinstance(data, str):
-        return b"", False
-    if io.get("encoding") != "base64":
-        return data.encode("utf-8", "surrogateescape"), io.get("eof") is True
     try:
-        return base64.b64decode(data, validate=True), io.get("eof") is True
-    except binascii.Error:
+        return input_data(io) if isinstance(io, dict) else (b"", False)
+    except ValueError:
         return b"", False
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flux.constants import FLUX_MSGFLAG_STREAMING
 from flux.core.handle import Flux
-from flux.devbroker._jobs._process import MAX_STDIN, Task
+from flux.devbroker._jobs._process import FALLBACK_DIRECTORY, MAX_STDIN, Task
 from flux.devbroker._service import Service, method, same_sender
 from flux.devbroker._services._rexec_io import Tail, input_of, output_of
 from flux.devbroker._unpack import Optional, RequestError, no_payload, payload_object, unpack
@@ -234,7 +234,7 @@ def _directory(cwd: str | None) -> str:
     """Return where to run a process: what is not there is replaced, as by flux-core."""
     if cwd is None:
         return os.getcwd()
-    return cwd if os.access(cwd, os.X_OK) and os.path.isdir(cwd) else "/tmp"
+    return cwd if os.access(cwd, os.X_OK) and os.path.isdir(cwd) else FALLBACK_DIRECTORY
 
 
 def _null() -> int:
