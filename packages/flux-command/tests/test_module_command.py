@@ -95,9 +95,10 @@ def test_messages_are_traced(flux_broker, flux_handle, module):
                 while not selector.select(0.01):
                     pings.append(flux_handle.rpc("odd.ping", {"n": 1}).wait_for())
             line = tracer.stdout.readline()
-            while " tx " in line:
-                # It began between a request and its response.
+            while " rx " not in line:
+                # It began between a request and its response, which has its payload below it.
                 line = tracer.stdout.readline()
+                assert line
             assert line.split(" ", 1)[1] in (
                 "odd rx > odd.ping [8]\n",
                 "odd rx > odd.ping [10]\n",
