@@ -48,6 +48,13 @@ class Hostlist:
             raise TypeError("Hostlist: handle must be None: there are no C objects here")
         self._hosts = _expand(arg)
 
+    @classmethod
+    def of_names(cls, names: Iterable[str]) -> Hostlist:
+        """Return a list of hosts with these names, whatever characters are in them."""
+        hostlist = cls.__new__(cls)
+        hostlist._hosts = list(names)
+        return hostlist
+
     def __str__(self) -> str:
         return self.encode()
 
@@ -85,9 +92,9 @@ class Hostlist:
         if isinstance(index, Integral):
             return self._at(index)
         if isinstance(index, slice):
-            return _of(self._hosts[index])
+            return Hostlist.of_names(self._hosts[index])
         if isinstance(index, Iterable):
-            return _of([self._at(one) for one in index])
+            return Hostlist.of_names([self._at(one) for one in index])
         raise TypeError(f"a Hostlist's index is an integer, a slice or several, not {index!r}")
 
     def _at(self, index: object) -> str:
@@ -111,7 +118,7 @@ class Hostlist:
 
     def copy(self) -> Hostlist:
         """Return another list of the same hosts."""
-        return _of(self._hosts.copy())
+        return Hostlist.of_names(self._hosts.copy())
 
     __copy__ = copy
 
@@ -207,12 +214,6 @@ def decode(arg: Hosts) -> Hostlist:
     return Hostlist(arg)
 
 
-def _of(hosts: list[str]) -> Hostlist:
-    hostlist = Hostlist.__new__(Hostlist)
-    hostlist._hosts = hosts
-    return hostlist
-
-
 def _not_there(hosts: list[str]) -> FileNotFoundError:
     names = _encode(hosts)
     what = "host" if len(hosts) == 1 else "hosts"
@@ -277,8 +278,7 @@ def _numbered(text: str, position: int, before: str, ranges: str, after: str) ->
 
 
 def _invalid(text: str, position: int, reason: str) -> ValueError:
-    shown = repr(text if len(text) <= 80 else f"{text[:77]}...")
-    return ValueError(f"not a list of hosts: {shown}, at {position}: {reason}")
+    return ValueError(f"not a list of hosts: {text!r:.80}, at {position}: {reason}")
 
 
 def _split(host: str) -> tuple[str, str]:

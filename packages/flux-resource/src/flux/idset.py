@@ -332,13 +332,9 @@ def _parse(text: str) -> list[tuple[int, int]]:
             # As flux-core does, which makes nothing of a comma too many.
             reason = f"{part!r} is not an id or a range" if part else ""
         if reason:
-            raise ValueError(f"not an idset: {_shown(text)}, at {position}: {reason}")
+            raise ValueError(f"not an idset: {text!r:.80}, at {position}: {reason}")
         position += len(part) + 1
     return ranges
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")
 
 
 def _from_ranges(ranges: list[tuple[int, int]]) -> int:

@@ -73,11 +73,15 @@ class ResourceSet:
         return other
 
     def _combined(self, method: str, args: tuple[ResourceSet | R, ...]) -> Any:
+        """Return what comes of it, which is the implementation itself where that is changed."""
         impl = self.impl
         for arg in args:
             other = arg if isinstance(arg, ResourceSet) else ResourceSet(arg)
             impl = getattr(impl, method)(other.impl)
         return impl
+
+    def _new(self, method: str, args: tuple[ResourceSet | R, ...]) -> ResourceSet:
+        return ResourceSet(self._combined(method, args) if args else self.impl.copy())
 
     def add(self, *args: ResourceSet | R) -> ResourceSet:
         """Put in what other sets have, as far as it is not there; return the set itself."""
@@ -91,15 +95,15 @@ class ResourceSet:
 
     def union(self, *args: ResourceSet | R) -> ResourceSet:
         """Return a new set of what is in this or any other."""
-        return ResourceSet(self._combined("union", args) if args else self.impl.copy())
+        return self._new("union", args)
 
     def intersect(self, *args: ResourceSet | R) -> ResourceSet:
         """Return a new set of what is in this and all others."""
-        return ResourceSet(self._combined("intersect", args) if args else self.impl.copy())
+        return self._new("intersect", args)
 
     def diff(self, *args: ResourceSet | R) -> ResourceSet:
         """Return a new set of what is in this one, and in no other."""
-        return ResourceSet(self._combined("diff", args) if args else self.impl.copy())
+        return self._new("diff", args)
 
     def copy(self) -> ResourceSet:
         """Return another set of the same resources."""

@@ -137,7 +137,7 @@ class Rv1Set(ResourceSetImplementation):
 
     def nodelist(self) -> Hostlist:
         """Return the names of the nodes, in order of their ranks."""
-        return Hostlist(self._hosts.values())
+        return Hostlist.of_names(self._hosts.values())
 
     def hosts(self) -> Iterator[tuple[int, str]]:
         """Return ranks and their nodes' names."""
@@ -197,37 +197,46 @@ class Rv1Set(ResourceSetImplementation):
         """Set what `get_expiration` returns."""
         self._expiration = float(expiration)
 
-    def copy(self) -> Rv1Set:
-        """Return another set with the same in it."""
+    def _like(self) -> Rv1Set:
+        """Return a set without nodes, and all but them as it is here."""
         other = Rv1Set()
-        other._nodes = self._nodes.copy()
-        other._hosts = self._hosts.copy()
-        other._properties = self._properties.copy()
         other._starttime, other._expiration = self._starttime, self._expiration
         other.scheduling = self.scheduling
         return other
 
-    def _keep(self, nodes: dict[int, Children]) -> Rv1Set:
-        """Have no other nodes than these, all of which have been there."""
+    def _part(self, nodes: dict[int, Children]) -> Rv1Set:
+        """Return a set of these nodes, all of which are here, with what else is known of them."""
+        other = self._like()
+        other._keep(self, nodes)
+        return other
+
+    def _keep(self, whole: Rv1Set, nodes: dict[int, Children]) -> None:
+        """Have some nodes of a set."""
         self._nodes = nodes
-        if self._hosts:
-            self._hosts = {rank: self._hosts[rank] for rank in nodes}
-        ranks = self.ranks()
-        kept = {name: ids & ranks for name, ids in self._properties.items()}
+        self._hosts = {rank: whole._hosts[rank] for rank in nodes} if whole._hosts else {}
+        ranks = self.ranks() if whole._properties else IDset()
+        kept = {name: ids & ranks for name, ids in whole._properties.items()}
         self._properties = {name: ids for name, ids in kept.items() if ids}
-        return self
+
+    def copy(self) -> Rv1Set:
+        """Return another set with the same in it."""
+        other = self._like()
+        other._nodes = self._nodes.copy()
+        other._hosts = self._hosts.copy()
+        other._properties = self._properties.copy()
+        return other
 
     def copy_ranks(self, ranks: IDs) -> Rv1Set:
         """Return a set of some of the ranks, as far as they are there."""
-        wanted = set(IDset(ranks))
-        return self.copy()._keep(
-            {rank: self._nodes[rank] for rank in self._nodes if rank in wanted}
-        )
+        nodes = self._nodes
+        return self._part({rank: nodes[rank] for rank in IDset(ranks) if rank in nodes})
 
     def remove_ranks(self, ranks: IDs) -> Rv1Set:
         """Remove ranks, as far as they are there; return the set itself."""
         going = set(IDset(ranks))
-        return self._keep({rank: self._nodes[rank] for rank in self._nodes if rank not in going})
+        nodes = {rank: has for rank, has in self._nodes.items() if rank not in going}
+        self._keep(self, nodes)
+        return self
 
     def copy_constraint(self, constraint: Any) -> Rv1Set:
         """Return a set of the ranks that a constraint matches."""
@@ -263,7 +272,7 @@ class Rv1Set(ResourceSetImplementation):
             for rank, children in self._nodes.items()
             if rank in theirs
         }
-        return self.copy()._keep({rank: children for rank, children in nodes.items() if children})
+        return self._part({rank: children for rank, children in nodes.items() if children})
 
     def diff(self, other: Rv1Set) -> Rv1Set:
         """Return a set of what is in this one, and not in the other."""
@@ -272,7 +281,7 @@ class Rv1Set(ResourceSetImplementation):
             rank: _combined(_without, children, theirs[rank]) if rank in theirs else children
             for rank, children in self._nodes.items()
         }
-        return self.copy()._keep({rank: children for rank, children in nodes.items() if children})
+        return self._part({rank: children for rank, children in nodes.items() if children})
 
 
 def _without(one: IDset, other: IDset) -> IDset:
