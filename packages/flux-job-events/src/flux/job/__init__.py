@@ -29,6 +29,8 @@ __path__ = [*__path__, *(f"{path}/job" for path in flux.__path__ if f"{path}/job
 
 if TYPE_CHECKING:
     from flux.job._batch_config import BatchConfig as BatchConfig
+    from flux.job.executor import FluxExecutor as FluxExecutor
+    from flux.job.executor import FluxExecutorFuture as FluxExecutorFuture
     from flux.job.info import JobInfo as JobInfo
     from flux.job.info import JobInfoFormat as JobInfoFormat
     from flux.job.info import job_fields_to_attrs as job_fields_to_attrs
@@ -38,13 +40,24 @@ if TYPE_CHECKING:
     from flux.job.journal import JournalConsumer as JournalConsumer
     from flux.job.kvs import job_kvs as job_kvs
     from flux.job.kvs import job_kvs_guest as job_kvs_guest
+    from flux.job.kvslookup import JobKVSLookup as JobKVSLookup
+    from flux.job.kvslookup import job_info_lookup as job_info_lookup
+    from flux.job.kvslookup import job_kvs_lookup as job_kvs_lookup
     from flux.job.list import JobList as JobList
     from flux.job.list import get_job as get_job
     from flux.job.list import job_list as job_list
     from flux.job.list import job_list_id as job_list_id
     from flux.job.list import job_list_inactive as job_list_inactive
+    from flux.job.output import job_output as job_output
+    from flux.job.output import output_event_watch as output_event_watch
+    from flux.job.output import output_event_watch_async as output_event_watch_async
+    from flux.job.output import output_watch as output_watch
+    from flux.job.output import output_watch_async as output_watch_async
+    from flux.job.output import output_watch_lines as output_watch_lines
+    from flux.job.output import output_watch_lines_async as output_watch_lines_async
     from flux.job.pool import JobPool as JobPool
     from flux.job.timeleft import timeleft as timeleft
+    from flux.job.watcher import JobWatcher as JobWatcher
 
 __all__ = [
     "MAIN_EVENTS",
@@ -94,9 +107,11 @@ _OF_FLUX_JOBS = {
     name: module for module, names in _MODULES_OF_FLUX_JOBS.items() for name in names.split()
 }
 
-# `import *` is to work where the extra `journal` is not installed.
+# `import *` is to work where these are not installed.
 if find_spec("flux.abc") is not None:
     __all__ += ["JournalConsumer"]
+if find_spec("flux.job.pool") is not None:
+    __all__ += [*sorted(_OF_FLUX_JOBS)]
 
 
 def __dir__() -> list[str]:
