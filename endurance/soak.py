@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import os
 import random
 import shutil
@@ -28,6 +27,7 @@ import flux
 import flux.job
 import flux.kvs
 from flux.devbroker import Broker
+from flux.job import JobspecV1
 
 #: How much later figures may exceed earlier ones.
 FACTOR = 1.3
@@ -38,21 +38,7 @@ SLACK = 8 << 20
 #: Clients whose requests make up the mixed load.
 WORKERS = 3
 
-SPEC = json.dumps(
-    {
-        "version": 1,
-        "resources": [
-            {
-                "type": "slot",
-                "count": 1,
-                "label": "task",
-                "with": [{"type": "core", "count": 1}],
-            }
-        ],
-        "tasks": [{"command": ["true"], "slot": "task", "count": {"per_slot": 1}}],
-        "attributes": {"system": {"duration": 0, "environment": {"PATH": os.defpath}}},
-    }
-)
+SPEC = JobspecV1.from_command(["true"], environment={"PATH": os.defpath}).dumps()
 
 MODULE = "from flux.brokermod import BrokerModule\nclass Noop(BrokerModule):\n    pass\n"
 
