@@ -111,7 +111,7 @@ _OF_FLUX_JOBS = {
 if find_spec("flux.abc") is not None:
     __all__ += ["JournalConsumer"]
 if find_spec("flux.job.pool") is not None:
-    __all__ += [*sorted(_OF_FLUX_JOBS)]
+    __all__ += sorted(_OF_FLUX_JOBS)  # noqa: PLE0605
 
 
 def __dir__() -> list[str]:
