@@ -38,7 +38,7 @@ def data_event(stream: str, rank: str, data: bytes) -> bytes:
     return event("data", {"stream": stream, "rank": rank, **encoded(data)})
 
 
-def encoded(data: bytes) -> dict[str, str]:
+def encoded(data: bytes) -> dict[str, Any]:
     """Return what stands for data in JSON: text, or base64 of what is no UTF-8."""
     try:
         return {"data": data.decode()}
